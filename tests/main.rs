@@ -1,0 +1,10 @@
+//! The integration suite: one binary, so that private servers are started once and shared.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops here")]
+
+mod support;
+
+mod action_http;
+mod action_redis;
+mod action_sql;
+mod demo_app;

@@ -1,0 +1,12 @@
+//! Free loopback ports.
+
+use std::net::TcpListener;
+
+/// A port that was free a moment ago.
+pub fn free() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
