@@ -54,12 +54,7 @@ pub(super) struct Eval<'a> {
 type Evaluated<'a> = Result<V<'a>, EvalError>;
 
 impl<'a> Eval<'a> {
-    pub fn new(
-        text: &'a str,
-        asked: &'a Asked<'a>,
-        scope: &'a dyn Scope,
-        judging: bool,
-    ) -> Self {
+    pub fn new(text: &'a str, asked: &'a Asked<'a>, scope: &'a dyn Scope, judging: bool) -> Self {
         Self {
             text,
             asked,
@@ -128,7 +123,8 @@ impl<'a> Eval<'a> {
         let known = self.trace.iter().any(|(at, _, _)| *at == node.at);
         if !known && self.trace.len() < MAX_TRACE {
             let text = self.source(node).to_owned();
-            self.trace.push((node.at.clone(), text, value.render(SHOWN)));
+            self.trace
+                .push((node.at.clone(), text, value.render(SHOWN)));
         }
     }
 
@@ -144,7 +140,10 @@ impl<'a> Eval<'a> {
         match value.view() {
             View::Bool(truth) => Ok(truth),
             View::Null => Err(EvalError::no_data(
-                format!("{} is null, where true or false is needed", self.named(node)),
+                format!(
+                    "{} is null, where true or false is needed",
+                    self.named(node)
+                ),
                 &node.at,
             )),
             view => Err(EvalError::wrong(
@@ -211,7 +210,9 @@ impl<'a> Eval<'a> {
         match &node.kind {
             Kind::Name(name) => match self.local(name) {
                 Some(value) => Ok(value),
-                None => self.given(name, None).ok_or_else(|| self.unknown(node, name)),
+                None => self
+                    .given(name, None)
+                    .ok_or_else(|| self.unknown(node, name)),
             },
             Kind::Select { of, field } => {
                 if let Kind::Name(root) = &of.kind
@@ -270,7 +271,9 @@ impl<'a> Eval<'a> {
 
     fn missing(&self, node: &Node, of: &str, value: &V<'_>, member: &str) -> EvalError {
         match value.view() {
-            View::Null => EvalError::no_data(format!("{of} is null, so it has no `{member}`"), &node.at),
+            View::Null => {
+                EvalError::no_data(format!("{of} is null, so it has no `{member}`"), &node.at)
+            }
             View::Map => {
                 let keys = value.keys();
                 let error = EvalError::no_data(format!("{of} has no `{member}`"), &node.at);
@@ -304,7 +307,12 @@ impl<'a> Eval<'a> {
     ) -> Evaluated<'a> {
         let wrong = |what: &str| {
             EvalError::wrong(
-                format!("{} is {what}, and {} is {}", self.named(of), self.named(at), a(index.kind())),
+                format!(
+                    "{} is {what}, and {} is {}",
+                    self.named(of),
+                    self.named(at),
+                    a(index.kind())
+                ),
                 &node.at,
             )
         };
@@ -332,9 +340,15 @@ impl<'a> Eval<'a> {
 
     fn out_of_range(&self, node: &Node, of: &Node, value: &V<'_>, position: i64) -> EvalError {
         let message = match value.size().unwrap_or(0) {
-            0 => format!("{} is empty, so it has no element {position}", self.named(of)),
+            0 => format!(
+                "{} is empty, so it has no element {position}",
+                self.named(of)
+            ),
             1 => format!("{} has 1 element, so none at {position}", self.named(of)),
-            size => format!("{} has {size} elements, so none at {position}", self.named(of)),
+            size => format!(
+                "{} has {size} elements, so none at {position}",
+                self.named(of)
+            ),
         };
         EvalError::no_data(message, &node.at)
     }
@@ -434,16 +448,31 @@ impl<'a> Eval<'a> {
     ) -> EvalError {
         let whole = self.named(node);
         match trouble {
-            Trouble::NoData(what) => EvalError::no_data(format!("in {whole} there is {what}").replace("there is a number is", "a number is"), &node.at),
+            Trouble::NoData(what) => EvalError::no_data(
+                format!("in {whole} there is {what}")
+                    .replace("there is a number is", "a number is"),
+                &node.at,
+            ),
             Trouble::Wrong(what) => EvalError::wrong(format!("in {whole} {what}"), &node.at),
             Trouble::Kinds(x, y) => {
                 let (left_text, right_text) = (self.named(left), self.named(right));
                 let message = if (x, y) == (a.kind(), b.kind()) {
-                    let verb = if op.compares() { "cannot compare" } else { "does not take" };
-                    format!("`{}` {verb} {left_text} ({x}) with {right_text} ({y})", op.sign())
-                        .replace("does not take", "does not combine")
+                    let verb = if op.compares() {
+                        "cannot compare"
+                    } else {
+                        "does not take"
+                    };
+                    format!(
+                        "`{}` {verb} {left_text} ({x}) with {right_text} ({y})",
+                        op.sign()
+                    )
+                    .replace("does not take", "does not combine")
                 } else {
-                    format!("in {whole} {} stands against {}", super::error::a(x), super::error::a(y))
+                    format!(
+                        "in {whole} {} stands against {}",
+                        super::error::a(x),
+                        super::error::a(y)
+                    )
                 };
                 let hint = kinds_hint(op, (self.source(left), x), (self.source(right), y));
                 EvalError::wrong(message, &node.at).maybe_hint(hint)
@@ -454,7 +483,10 @@ impl<'a> Eval<'a> {
     // --- calls, literals, loops ---
 
     fn call(&mut self, node: &'a Node) -> Evaluated<'a> {
-        let Kind::Call { target, name, args, .. } = &node.kind else {
+        let Kind::Call {
+            target, name, args, ..
+        } = &node.kind
+        else {
             return Err(EvalError::wrong("this is no call", &node.at));
         };
         let nodes: Vec<&'a Node> = target.as_deref().into_iter().chain(args).collect();
@@ -472,7 +504,11 @@ impl<'a> Eval<'a> {
                 let kinds: Vec<_> = values.iter().map(V::kind).collect();
                 let of: Vec<_> = nodes.iter().map(|node| self.named(node)).collect();
                 EvalError::wrong(
-                    format!("`{name}` does not take {} ({})", of.join(", "), kinds.join(", ")),
+                    format!(
+                        "`{name}` does not take {} ({})",
+                        of.join(", "),
+                        kinds.join(", ")
+                    ),
                     &node.at,
                 )
             }
@@ -493,7 +529,10 @@ impl<'a> Eval<'a> {
 
     fn elapsed(&self, node: &Node, values: &[V<'a>]) -> Evaluated<'a> {
         let Some(View::Str(phase)) = values.first().map(V::view) else {
-            return Err(EvalError::wrong("`elapsed` takes the name of a phase", &node.at));
+            return Err(EvalError::wrong(
+                "`elapsed` takes the name of a phase",
+                &node.at,
+            ));
         };
         let seconds = self.scope.elapsed(phase).ok_or_else(|| {
             EvalError::no_data(format!("phase `{phase}` has not started"), &node.at)
@@ -503,7 +542,10 @@ impl<'a> Eval<'a> {
             .ok()
             .and_then(|nanos| functions::duration(nanos).ok())
             .ok_or_else(|| {
-                EvalError::no_data(format!("the time since phase `{phase}` started is not known"), &node.at)
+                EvalError::no_data(
+                    format!("the time since phase `{phase}` started is not known"),
+                    &node.at,
+                )
             })
     }
 
@@ -554,21 +596,36 @@ impl<'a> Eval<'a> {
     fn as_cel(&self, node: &Node, value: &V<'_>) -> Result<Value, EvalError> {
         value.to_cel().ok_or_else(|| {
             EvalError::wrong(
-                format!("{} is {}, which cannot stand in a list or map", self.named(node), a(value.kind())),
+                format!(
+                    "{} is {}, which cannot stand in a list or map",
+                    self.named(node),
+                    a(value.kind())
+                ),
                 &node.at,
             )
         })
     }
 
     fn looped(&mut self, node: &'a Node) -> Evaluated<'a> {
-        let Kind::Loop { form, over, var, steps } = &node.kind else {
+        let Kind::Loop {
+            form,
+            over,
+            var,
+            steps,
+        } = &node.kind
+        else {
             return Err(EvalError::wrong("this is no loop", &node.at));
         };
         let whole = self.operand(over)?;
         self.present(over, &whole)?;
         let items = whole.items().ok_or_else(|| {
             EvalError::wrong(
-                format!("`{}` goes through a list or map, and {} is {}", form.name(), self.named(over), a(whole.kind())),
+                format!(
+                    "`{}` goes through a list or map, and {} is {}",
+                    form.name(),
+                    self.named(over),
+                    a(whole.kind())
+                ),
                 &over.at,
             )
         })?;
@@ -577,7 +634,10 @@ impl<'a> Eval<'a> {
                 format!("{} is empty, so `all` says nothing", self.named(over)),
                 &node.at,
             )
-            .hint(format!("if empty is fine, write `size({0}) == 0 || {0}.all(...)`", self.source(over))));
+            .hint(format!(
+                "if empty is fine, write `size({0}) == 0 || {0}.all(...)`",
+                self.source(over)
+            )));
         }
         let mut kept = Vec::new();
         let mut hits = 0;
@@ -647,10 +707,16 @@ fn kinds_hint(op: Op, (left, x): (&str, &str), (right, y): (&str, &str)) -> Opti
             Err(_) => format!("double({text})"),
         };
         if is_whole(x) && y == "double" {
-            return Some(format!("ints and doubles do not mix; write `{} {sign} {right}`", double(left)));
+            return Some(format!(
+                "ints and doubles do not mix; write `{} {sign} {right}`",
+                double(left)
+            ));
         }
         if x == "double" && is_whole(y) {
-            return Some(format!("ints and doubles do not mix; write `{left} {sign} {}`", double(right)));
+            return Some(format!(
+                "ints and doubles do not mix; write `{left} {sign} {}`",
+                double(right)
+            ));
         }
         return (op == Op::Add && (x == "string" || y == "string"))
             .then(|| "turn the other side into text with `string(...)`".to_owned());

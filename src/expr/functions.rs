@@ -61,10 +61,14 @@ const FUNCTIONS: &[(&str, Arity, Arity)] = &[
 ];
 
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    FUNCTIONS
-        .iter()
-        .map(|(name, _, _)| *name)
-        .chain(["has", "all", "exists", "exists_one", "map", "filter"])
+    FUNCTIONS.iter().map(|(name, _, _)| *name).chain([
+        "has",
+        "all",
+        "exists",
+        "exists_one",
+        "map",
+        "filter",
+    ])
 }
 
 /// Refuses an unknown function, a wrong form of call, and a wrong number of arguments.
@@ -87,7 +91,9 @@ pub(super) fn check(
             _ if is_loop(name) => Some(format!("write `list.{name}(x, ...)`")),
             _ => did_you_mean(name, names()),
         };
-        return Err(CompileError::new(format!("unknown function `{name}`"), name_at).maybe_hint(hint));
+        return Err(
+            CompileError::new(format!("unknown function `{name}`"), name_at).maybe_hint(hint),
+        );
     };
     let (wanted, other) = if method {
         (as_method, function)
@@ -103,7 +109,14 @@ pub(super) fn check(
         let hint = if method {
             format!("write `{name}(x)`")
         } else {
-            format!("write `x.{name}({})`", if other.is_some_and(|(n, _)| n > 0) { "..." } else { "" })
+            format!(
+                "write `x.{name}({})`",
+                if other.is_some_and(|(n, _)| n > 0) {
+                    "..."
+                } else {
+                    ""
+                }
+            )
         };
         return Err(CompileError::new(message, name_at).hint(hint));
     };
@@ -121,7 +134,6 @@ pub(super) fn check(
         at,
     ))
 }
-
 
 fn is_loop(name: &str) -> bool {
     super::tree::Loop::named(name).is_some()
@@ -174,7 +186,10 @@ fn on_text<'a>(name: &str, text: &str) -> Result<V<'a>, Refusal> {
 pub(super) fn duration<'a>(nanos: i64) -> Result<V<'a>, Refusal> {
     // whole seconds and the rest apart: CEL reads each number as a double
     let sign = if nanos < 0 { "-" } else { "" };
-    let (seconds, rest) = (nanos.unsigned_abs() / 1_000_000_000, nanos.unsigned_abs() % 1_000_000_000);
+    let (seconds, rest) = (
+        nanos.unsigned_abs() / 1_000_000_000,
+        nanos.unsigned_abs() % 1_000_000_000,
+    );
     let text = format!("{sign}{seconds}s{rest}ns");
     delegate("duration", false, &[V::Cel(Value::from(text))])
 }

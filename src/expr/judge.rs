@@ -139,7 +139,11 @@ fn observed<'a>(eval: &mut Eval<'a>, sides: &'a [Node]) -> Vec<String> {
                 View::Str(_) | View::Null | View::Bool(_) => "",
                 _ => "",
             };
-            Some(format!("{} is {}{kind}", eval.named(side), value.render(SHOWN)))
+            Some(format!(
+                "{} is {}{kind}",
+                eval.named(side),
+                value.render(SHOWN)
+            ))
         })
         .collect()
 }

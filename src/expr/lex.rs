@@ -119,7 +119,10 @@ impl<'t> Lexer<'t> {
     fn stray(&self) -> CompileError {
         let found = self.rest().chars().next().unwrap_or(' ');
         let at = self.pos..self.pos + found.len_utf8();
-        let error = CompileError::new(format!("`{}` has no meaning here", found.escape_debug()), &at);
+        let error = CompileError::new(
+            format!("`{}` has no meaning here", found.escape_debug()),
+            &at,
+        );
         match found {
             '=' => error.hint("write `==` to compare"),
             '&' => error.hint("write `&&`"),
@@ -156,7 +159,9 @@ impl<'t> Lexer<'t> {
         }
         let at = start..self.pos;
         match self.text[at.clone()].parse::<f64>() {
-            Ok(value) if value.is_finite() => self.nothing_attached(start).map(|()| Tok::Double(value)),
+            Ok(value) if value.is_finite() => {
+                self.nothing_attached(start).map(|()| Tok::Double(value))
+            }
             _ => Err(CompileError::new(
                 format!("`{}` is too large for a number", &self.text[at.clone()]),
                 &at,
@@ -188,7 +193,10 @@ impl<'t> Lexer<'t> {
             Err(_) => {
                 let at = start..self.pos;
                 let text = &self.text[at.clone()];
-                Err(CompileError::new(format!("`{text}` is no whole number that fits 64 bits"), &at))
+                Err(CompileError::new(
+                    format!("`{text}` is no whole number that fits 64 bits"),
+                    &at,
+                ))
             }
         }
     }

@@ -35,13 +35,11 @@ pub(super) fn order(a: &V<'_>, b: &V<'_>) -> Result<Ordering, Trouble> {
         (View::Bool(a), View::Bool(b)) => Ok(a.cmp(&b)),
         (View::Bytes(a), View::Bytes(b)) => Ok(a.cmp(b)),
         (View::Version(a), View::Version(b)) => Ok(a.cmp(b)),
-        (View::Duration, View::Duration) | (View::Timestamp, View::Timestamp) => {
-            match (a, b) {
-                (V::Cel(a), V::Cel(b)) => a.partial_cmp(b),
-                _ => None,
-            }
-            .ok_or_else(|| kinds(a, b))
+        (View::Duration, View::Duration) | (View::Timestamp, View::Timestamp) => match (a, b) {
+            (V::Cel(a), V::Cel(b)) => a.partial_cmp(b),
+            _ => None,
         }
+        .ok_or_else(|| kinds(a, b)),
         _ => Err(kinds(a, b)),
     }
 }
@@ -71,7 +69,10 @@ fn against(whole: i128, double: f64) -> Ordering {
     if double.abs() > BEYOND {
         return 0.0_f64.partial_cmp(&double).unwrap_or(Ordering::Equal);
     }
-    #[expect(clippy::cast_possible_truncation, reason = "bounded just above; the fraction follows")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "bounded just above; the fraction follows"
+    )]
     let floor = double.floor() as i128;
     whole.cmp(&floor).then(if double.fract() == 0.0 {
         Ordering::Equal
@@ -102,10 +103,14 @@ pub(super) fn same(a: &V<'_>, b: &V<'_>) -> Result<bool, Trouble> {
             if a.size() != b.size() {
                 return Ok(false);
             }
-            all_same(a.keys().iter().map(|key| match (a.entry(key), b.entry(key)) {
-                (Some(a), Some(b)) => inside(&a, &b),
-                _ => Ok(false),
-            }))
+            all_same(
+                a.keys()
+                    .iter()
+                    .map(|key| match (a.entry(key), b.entry(key)) {
+                        (Some(a), Some(b)) => inside(&a, &b),
+                        _ => Ok(false),
+                    }),
+            )
         }
         _ => order(a, b).map(Ordering::is_eq),
     }
@@ -121,7 +126,9 @@ fn inside(a: &V<'_>, b: &V<'_>) -> Result<bool, Trouble> {
 
 /// All pairs are looked at, so that a kind that does not fit is found wherever it stands.
 fn all_same(pairs: impl Iterator<Item = Result<bool, Trouble>>) -> Result<bool, Trouble> {
-    pairs.into_iter().try_fold(true, |all, pair| Ok(pair? && all))
+    pairs
+        .into_iter()
+        .try_fold(true, |all, pair| Ok(pair? && all))
 }
 
 /// `a in b`: an element of a list, or a key of a map.
@@ -179,12 +186,13 @@ pub(super) fn arithmetic<'a>(op: Op, a: &V<'a>, b: &V<'a>) -> Result<V<'a>, Trou
         }
         (View::Double(_), View::Double(0.0)) if op == Op::Div => Err(by_zero()),
         (View::UInt(_), View::UInt(0)) if matches!(op, Op::Div | Op::Rem) => Err(by_zero()),
-        _ => delegate(op.cel_name(), false, &[a.clone(), b.clone()]).map_err(|refusal| {
-            match refusal {
+        _ => {
+            delegate(op.cel_name(), false, &[a.clone(), b.clone()]).map_err(|refusal| match refusal
+            {
                 Refusal::Kinds => kinds(a, b),
                 Refusal::Value(message) => Trouble::Wrong(message),
-            }
-        }),
+            })
+        }
     }
 }
 

@@ -22,7 +22,10 @@ pub(super) fn parse(text: &str) -> Parsed<Node> {
         return Err(CompileError::new(message, &(0..text.len())));
     }
     if text.trim().is_empty() {
-        return Err(CompileError::new("the expression is empty", &(0..text.len())));
+        return Err(CompileError::new(
+            "the expression is empty",
+            &(0..text.len()),
+        ));
     }
     let mut parser = Parser {
         text,
@@ -78,7 +81,10 @@ impl<'t> Parser<'t> {
         }
         if matches!(self.peek(), Tok::End) {
             let opened = &self.text[open.clone()];
-            return Err(CompileError::new(format!("this `{opened}` is not closed"), open));
+            return Err(CompileError::new(
+                format!("this `{opened}` is not closed"),
+                open,
+            ));
         }
         Err(self.unexpected(&format!("`{sign}`")))
     }
@@ -167,10 +173,8 @@ impl<'t> Parser<'t> {
         self.advance();
         let right = self.sum()?;
         if self.relation_sign().is_some() {
-            return Err(
-                CompileError::new("comparisons do not chain", &self.at())
-                    .hint("write `a < b && b < c`, or put one comparison in parentheses"),
-            );
+            return Err(CompileError::new("comparisons do not chain", &self.at())
+                .hint("write `a < b && b < c`, or put one comparison in parentheses"));
         }
         self.binary(op, left, right)
     }
@@ -251,7 +255,14 @@ impl<'t> Parser<'t> {
         for (not, start) in signs.into_iter().rev() {
             let at = start..node.at.end;
             let below = Box::new(node);
-            node = self.node(if not { Kind::Not(below) } else { Kind::Neg(below) }, at)?;
+            node = self.node(
+                if not {
+                    Kind::Not(below)
+                } else {
+                    Kind::Neg(below)
+                },
+                at,
+            )?;
         }
         Ok(node)
     }
@@ -308,7 +319,10 @@ impl<'t> Parser<'t> {
         let name = form.name();
         let mut args = args.into_iter();
         let var = match args.next() {
-            Some(Node { kind: Kind::Name(var), .. }) => var,
+            Some(Node {
+                kind: Kind::Name(var),
+                ..
+            }) => var,
             other => {
                 let at = other.map_or(at, |node| node.at);
                 return Err(CompileError::new(
@@ -327,7 +341,15 @@ impl<'t> Parser<'t> {
             ));
         }
         let over = Box::new(over);
-        self.node(Kind::Loop { form, over, var, steps }, at)
+        self.node(
+            Kind::Loop {
+                form,
+                over,
+                var,
+                steps,
+            },
+            at,
+        )
     }
 
     fn arguments(&mut self, close: &str, open: &Range<usize>) -> Parsed<(Vec<Node>, usize)> {
@@ -402,13 +424,19 @@ impl<'t> Parser<'t> {
             };
             return self.node(kind, whole);
         }
-        let tested = args.pop().filter(|_| args.is_empty()).filter(|node| match &node.kind {
-            Kind::Select { .. } => true,
-            Kind::Index { index, .. } => index.as_str().is_some(),
-            _ => false,
-        });
+        let tested = args
+            .pop()
+            .filter(|_| args.is_empty())
+            .filter(|node| match &node.kind {
+                Kind::Select { .. } => true,
+                Kind::Index { index, .. } => index.as_str().is_some(),
+                _ => false,
+            });
         let Some(tested) = tested else {
-            return Err(CompileError::new("`has` takes one member, as in `has(result.json.token)`", &whole));
+            return Err(CompileError::new(
+                "`has` takes one member, as in `has(result.json.token)`",
+                &whole,
+            ));
         };
         self.node(Kind::Has(Box::new(tested)), whole)
     }

@@ -43,13 +43,19 @@ impl Template {
                 parts.push(Part::Text(text[pos..open].to_owned()));
             }
             let body = open + OPEN.len();
-            let end = closing(&text[body..]).map(|end| body + end).ok_or_else(|| {
-                CompileError::new("this `${{` is not closed", &(open..body)).hint("close it with `}}`")
-            })?;
+            let end = closing(&text[body..])
+                .map(|end| body + end)
+                .ok_or_else(|| {
+                    CompileError::new("this `${{` is not closed", &(open..body))
+                        .hint("close it with `}}`")
+                })?;
             let inner = &text[body..end];
             let start = body + inner.len() - inner.trim_start().len();
             if inner.trim().is_empty() {
-                return Err(CompileError::new("this `${{ }}` is empty", &(open..end + 2)));
+                return Err(CompileError::new(
+                    "this `${{ }}` is empty",
+                    &(open..end + 2),
+                ));
             }
             let expr = Expr::compile(inner.trim()).map_err(|error| error.shifted(start))?;
             parts.push(Part::Hole { expr, start });
@@ -73,7 +79,10 @@ impl Template {
     /// Whether there is no hole.
     #[must_use]
     pub fn is_constant(&self) -> bool {
-        !self.parts.iter().any(|part| matches!(part, Part::Hole { .. }))
+        !self
+            .parts
+            .iter()
+            .any(|part| matches!(part, Part::Hole { .. }))
     }
 
     /// The expression, when the text is exactly one hole: then the value keeps its type.
@@ -83,6 +92,14 @@ impl Template {
             [Part::Hole { expr, .. }] => Some(expr),
             _ => None,
         }
+    }
+
+    /// The expressions in the holes.
+    pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Hole { expr, .. } => Some(expr),
+            Part::Text(_) => None,
+        })
     }
 
     /// Every path that is read; ranges are in the text of the template.

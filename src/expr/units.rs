@@ -21,13 +21,17 @@ pub fn parse_data_size(text: &str) -> Result<i64, String> {
         "" => return Err(format!("`{}` has no unit (b, kb, mb, gb, tb)", short(text))),
         _ => return Err(format!("`{}` is no size such as `200mb`", short(text))),
     };
-    let value = decimal(number).ok_or_else(|| format!("`{}` is no size such as `200mb`", short(text)))?;
+    let value =
+        decimal(number).ok_or_else(|| format!("`{}` is no size such as `200mb`", short(text)))?;
     let bytes = value * factor;
     // 2^53: beyond it a double no longer holds every whole number, and no disk is that large
     if bytes > 9_007_199_254_740_992.0 {
         return Err(format!("`{}` is too large", short(text)));
     }
-    #[expect(clippy::cast_possible_truncation, reason = "checked to be below 2^53 just above")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "checked to be below 2^53 just above"
+    )]
     let whole = bytes.round() as i64;
     Ok(whole)
 }
@@ -37,7 +41,12 @@ pub fn parse_data_size(text: &str) -> Result<i64, String> {
 /// # Errors
 /// A message that names what is wrong with the text.
 pub fn parse_duration(text: &str) -> Result<i64, String> {
-    let wrong = || format!("`{}` is no duration such as `90s`, `1h30m` or `7d`", short(text));
+    let wrong = || {
+        format!(
+            "`{}` is no duration such as `90s`, `1h30m` or `7d`",
+            short(text)
+        )
+    };
     let trimmed = text.trim();
     let (negative, mut rest) = match trimmed.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -117,7 +126,11 @@ pub(super) fn duration_text(nanos: i64) -> String {
     if left == 0 {
         return "0s".to_owned();
     }
-    let mut out = if nanos < 0 { "-".to_owned() } else { String::new() };
+    let mut out = if nanos < 0 {
+        "-".to_owned()
+    } else {
+        String::new()
+    };
     for (unit, size) in UNITS {
         if left >= *size {
             out.push_str(&format!("{}{unit}", left / size));
@@ -153,7 +166,20 @@ mod tests {
         ] {
             assert_eq!(parse_data_size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "mb", "200", "200xb", "-1kb", "1.kb", ".5kb", "1e3kb", "99999999tb", "1 000kb", "nanb", "infb"] {
+        for text in [
+            "",
+            "mb",
+            "200",
+            "200xb",
+            "-1kb",
+            "1.kb",
+            ".5kb",
+            "1e3kb",
+            "99999999tb",
+            "1 000kb",
+            "nanb",
+            "infb",
+        ] {
             assert!(parse_data_size(text).is_err(), "{text}");
         }
     }
@@ -176,14 +202,36 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text), Ok(nanos), "{text}");
         }
-        for text in ["", "-", "5", "m", "5x", "1h30", "5m!", "1..5h", "999999999999d", "--5m", "5 m 3", "1e3s"] {
+        for text in [
+            "",
+            "-",
+            "5",
+            "m",
+            "5x",
+            "1h30",
+            "5m!",
+            "1..5h",
+            "999999999999d",
+            "--5m",
+            "5 m 3",
+            "1e3s",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn duration_text_reads_back() {
-        for nanos in [0, 1, 999, 1_000_000, 5_400_000_000_000, -90_000_000_000, 86_400_000_000_001, i64::MAX] {
+        for nanos in [
+            0,
+            1,
+            999,
+            1_000_000,
+            5_400_000_000_000,
+            -90_000_000_000,
+            86_400_000_000_001,
+            i64::MAX,
+        ] {
             assert_eq!(parse_duration(&duration_text(nanos)), Ok(nanos), "{nanos}");
         }
         assert_eq!(duration_text(5_400_000_000_000), "1h30m");

@@ -142,7 +142,19 @@ mod tests {
 
     #[test]
     fn what_is_no_version_is_refused() {
-        for text in ["", " ", "abc", "7..0", "7.x", "7.0.", "-1", "1.0-", "1.0-a..b", "７.0", "99999999999999999999"] {
+        for text in [
+            "",
+            " ",
+            "abc",
+            "7..0",
+            "7.x",
+            "7.0.",
+            "-1",
+            "1.0-",
+            "1.0-a..b",
+            "７.0",
+            "99999999999999999999",
+        ] {
             assert!(Version::parse(text).is_none(), "`{text}`");
         }
     }

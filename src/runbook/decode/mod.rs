@@ -1,0 +1,133 @@
+//! Nodes to the model, with every mistake of shape reported at its place.
+//!
+//! Written key by key rather than derived: a derived reader stops at the first mistake, and this
+//! one shows them all. Meaning (names, references, cycles) is [`super::check`]'s.
+
+mod action;
+pub(super) mod fields;
+mod inputs;
+mod phase;
+mod step;
+
+use super::catalog::Catalog;
+use super::diagnostic::{Diagnostic, Problems};
+use super::model::{Runbook, Sp, Window};
+use super::node::{Node, Span};
+use fields::{Cx, Fields};
+
+/// Keys that belong to the language but that this version does not carry out; a runbook that
+/// uses them is refused rather than half done.
+const LATER: &[(&str, &str)] = &[
+    ("guards", "watch with `expect` on reading steps instead"),
+    (
+        "success_criteria",
+        "state them as reading steps of a last phase",
+    ),
+];
+
+/// Keys that are for people: read for their shape by nobody yet, and harmless.
+const FOR_PEOPLE: &[&str] = &["people", "sign_off", "troubleshooting", "description"];
+
+/// Reads the tree of a text as a runbook. The model is there only when enough of it could be read.
+pub fn decode(root: &Node, catalog: &Catalog) -> (Option<Runbook>, Problems) {
+    let mut cx = Cx {
+        catalog,
+        problems: Problems::default(),
+    };
+    let runbook = runbook(&mut cx, root);
+    (runbook, cx.problems)
+}
+
+fn runbook(cx: &mut Cx<'_>, root: &Node) -> Option<Runbook> {
+    let mut fields = Fields::of(cx, "the runbook", root)?;
+    let name = fields
+        .require(cx, "runbook")
+        .and_then(|node| cx.name("runbook name", node));
+    let title = fields
+        .get("title")
+        .and_then(|node| cx.text("title", node))
+        .map(|t| t.value);
+    let version = fields
+        .get("version")
+        .and_then(|node| cx.text("version", node))
+        .map(|t| t.value);
+    let window = fields
+        .get("window")
+        .map(|node| window(cx, node))
+        .unwrap_or_default();
+    let max_parallel = fields
+        .get("max_parallel")
+        .and_then(|node| cx.number("max_parallel", node, 1, 1_000));
+    let inputs = fields
+        .get("inputs")
+        .map(|node| inputs::inputs(cx, node))
+        .unwrap_or_default();
+    let targets = fields
+        .get("targets")
+        .map(|node| inputs::targets(cx, node))
+        .unwrap_or_default();
+    let locks = fields
+        .get("locks")
+        .map(|node| cx.names("lock name", node))
+        .unwrap_or_default();
+    let snapshots = fields
+        .get("snapshots")
+        .map(|node| action::snapshots(cx, node))
+        .unwrap_or_default();
+    let phases = fields
+        .require(cx, "phases")
+        .map(|node| phase::phases(cx, node))
+        .unwrap_or_default();
+    let rollback = fields
+        .get("rollback")
+        .map(|node| phase::rollback(cx, node))
+        .unwrap_or_default();
+    for key in FOR_PEOPLE {
+        let _ = fields.get(key);
+    }
+    for (key, instead) in LATER {
+        if let (Some(span), Some(_)) = (fields.key_span(key), fields.get(key)) {
+            let message = format!("`{key}` is not carried out by this version");
+            cx.problems
+                .push(Diagnostic::error("F090", span, message).help(*instead));
+        }
+    }
+    fields.finish(cx);
+    Some(Runbook {
+        name: name.unwrap_or_else(|| Sp {
+            value: "unnamed".into(),
+            span: Span::default(),
+        }),
+        title,
+        version,
+        window,
+        inputs,
+        targets,
+        locks,
+        snapshots,
+        phases,
+        rollback,
+        max_parallel: max_parallel
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(8),
+    })
+}
+
+fn window(cx: &mut Cx<'_>, node: &Node) -> Window {
+    let Some(mut fields) = Fields::of(cx, "`window`", node) else {
+        return Window::default();
+    };
+    let window = Window {
+        total: fields
+            .get("total")
+            .and_then(|node| cx.duration("total", node)),
+        downtime: fields
+            .get("downtime")
+            .and_then(|node| cx.duration("downtime", node)),
+        rollback: fields
+            .get("rollback")
+            .and_then(|node| cx.duration("rollback", node)),
+    };
+    fields.finish(cx);
+    window
+}

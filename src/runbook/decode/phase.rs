@@ -1,0 +1,123 @@
+//! `phases` and `rollback`.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::model::{Phase, RollbackDef, Sp, Step};
+use super::super::node::{Entry, Node};
+use super::fields::{Cx, Fields};
+use super::step;
+
+pub(super) fn phases(cx: &mut Cx<'_>, node: &Node) -> Vec<Phase> {
+    let entries = match node.map() {
+        Some(entries) if !entries.is_empty() => entries,
+        Some(_) => {
+            cx.error(
+                "F011",
+                node.span,
+                "`phases` is empty: a runbook has at least one phase",
+            );
+            return Vec::new();
+        }
+        None => {
+            let found = Diagnostic::error(
+                "F013",
+                node.span,
+                format!("`phases` must be a mapping, not {}", node.describe()),
+            )
+            .help("write `phases:` and below it `name:` with its `steps:`");
+            cx.problems.push(found);
+            return Vec::new();
+        }
+    };
+    entries
+        .iter()
+        .filter_map(|entry| phase(cx, entry))
+        .collect()
+}
+
+fn phase(cx: &mut Cx<'_>, entry: &Entry) -> Option<Phase> {
+    cx.check_name("phase name", &entry.key, entry.key_span);
+    let mut fields = Fields::of(cx, "a phase", &entry.value)?;
+    let title = fields
+        .get("title")
+        .and_then(|node| cx.text("title", node))
+        .map(|text| text.value);
+    let needs = fields
+        .get("needs")
+        .map(|node| cx.names("phase name", node))
+        .unwrap_or_default();
+    let estimate = fields
+        .get("estimate")
+        .and_then(|node| cx.duration("estimate", node));
+    let parallel = fields
+        .get("parallel")
+        .and_then(|node| cx.number("parallel", node, 1, 1_000));
+    let when = fields.get("when").and_then(|node| cx.expr("when", node));
+    let steps = fields
+        .require(cx, "steps")
+        .map(|node| steps(cx, node, &entry.key))
+        .unwrap_or_default();
+    fields.finish(cx);
+    Some(Phase {
+        name: Sp {
+            value: entry.key.to_string(),
+            span: entry.key_span,
+        },
+        title,
+        needs,
+        estimate,
+        parallel: parallel.and_then(|n| usize::try_from(n).ok()).unwrap_or(1),
+        when,
+        steps,
+    })
+}
+
+/// A list of steps; those without an id get one from `prefix` and their place.
+pub(super) fn steps(cx: &mut Cx<'_>, node: &Node, prefix: &str) -> Vec<Step> {
+    let Some(items) = node.list() else {
+        let found = Diagnostic::error(
+            "F013",
+            node.span,
+            format!("steps must be a list, not {}", node.describe()),
+        )
+        .help("start each step with `- `");
+        cx.problems.push(found);
+        return Vec::new();
+    };
+    if items.is_empty() {
+        cx.error("F011", node.span, format!("`{prefix}` has no steps"));
+    }
+    let numbered = items.iter().enumerate();
+    numbered
+        .filter_map(|(at, item)| step::step(cx, item, &format!("{prefix}-{}", at + 1)))
+        .collect()
+}
+
+pub(super) fn rollback(cx: &mut Cx<'_>, node: &Node) -> RollbackDef {
+    let Some(mut fields) = Fields::of(cx, "`rollback`", node) else {
+        return RollbackDef::default();
+    };
+    let mut part = |cx: &mut Cx<'_>, key: &'static str| match fields.get(key) {
+        Some(node) => steps(cx, node, &format!("rollback-{key}")),
+        None => Vec::new(),
+    };
+    let rollback = RollbackDef {
+        first: part(cx, "first"),
+        last: part(cx, "last"),
+        verify: part(cx, "verify"),
+        notify: part(cx, "notify"),
+    };
+    if let (Some(span), Some(_)) = (
+        fields.key_span("decide_within"),
+        fields.get("decide_within"),
+    ) {
+        let found = Diagnostic::error(
+            "F090",
+            span,
+            "`decide_within` is not carried out by this version",
+        )
+        .help("without it every failure before the end rolls back");
+        cx.problems.push(found);
+    }
+    fields.finish(cx);
+    rollback
+}

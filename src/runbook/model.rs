@@ -1,0 +1,364 @@
+//! The runbook as a model: what [`super::decode`] makes of the text and everything above reads.
+//!
+//! Plain data with places. Expressions are compiled here once and kept.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::catalog::{Class, TargetKind};
+use super::node::Span;
+use super::params::Params;
+use crate::expr::{Expr, Template};
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub struct Sp<T> {
+    /// The value.
+    pub value: T,
+    /// Its place.
+    pub span: Span,
+}
+
+impl<T> Deref for Sp<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// The whole runbook.
+#[derive(Clone, Debug)]
+pub struct Runbook {
+    /// Name for ids and lists.
+    pub name: Sp<String>,
+    /// Name for people.
+    pub title: Option<String>,
+    /// The author's version of the runbook.
+    pub version: Option<String>,
+    /// Time budgets.
+    pub window: Window,
+    /// Values bound at start.
+    pub inputs: Vec<Input>,
+    /// Named systems.
+    pub targets: Vec<TargetDef>,
+    /// Names of which only one run may hold each.
+    pub locks: Vec<Sp<String>>,
+    /// State read before the first change and after the last.
+    pub snapshots: Vec<SnapshotDef>,
+    /// Phases in the order of the text.
+    pub phases: Vec<Phase>,
+    /// What surrounds the undos.
+    pub rollback: RollbackDef,
+    /// Steps in flight at once, over all phases.
+    pub max_parallel: usize,
+}
+
+impl Runbook {
+    /// The phase of that name, by index.
+    pub fn phase_index(&self, name: &str) -> Option<usize> {
+        self.phases.iter().position(|phase| *phase.name == name)
+    }
+
+    /// All steps with their phase's index, in the order of the text.
+    pub fn steps(&self) -> impl Iterator<Item = (usize, &Step)> {
+        self.phases
+            .iter()
+            .enumerate()
+            .flat_map(|(at, phase)| phase.steps.iter().map(move |step| (at, step)))
+    }
+
+    /// The target of that name.
+    pub fn target(&self, name: &str) -> Option<&TargetDef> {
+        self.targets.iter().find(|target| *target.name == name)
+    }
+}
+
+/// Budgets shown in the plan and judged in the report.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Window {
+    /// For everything.
+    pub total: Option<Duration>,
+    /// For the time the system is down.
+    pub downtime: Option<Duration>,
+    /// For going back.
+    pub rollback: Option<Duration>,
+}
+
+/// One input.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Its name.
+    pub name: Sp<String>,
+    /// What it holds.
+    pub kind: InputKind,
+    /// The environment variable it is read from.
+    pub env: Option<String>,
+    /// Used when nothing else gives a value.
+    pub default: Option<Value>,
+    /// The only values allowed.
+    pub choices: Vec<Value>,
+    /// Whether its value must never be seen.
+    pub secret: bool,
+    /// For people.
+    pub description: Option<String>,
+}
+
+/// What an input holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InputKind {
+    #[default]
+    Text,
+    Int,
+    Number,
+    Bool,
+    Duration,
+    Path,
+    List,
+}
+
+impl InputKind {
+    /// The words for it in a runbook.
+    pub const NAMES: [(&'static str, Self); 7] = [
+        ("text", Self::Text),
+        ("int", Self::Int),
+        ("number", Self::Number),
+        ("bool", Self::Bool),
+        ("duration", Self::Duration),
+        ("path", Self::Path),
+        ("list", Self::List),
+    ];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        Self::NAMES
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or("text", |(name, _)| name)
+    }
+}
+
+/// One target.
+#[derive(Clone, Debug)]
+pub struct TargetDef {
+    /// Its name.
+    pub name: Sp<String>,
+    /// What it is.
+    pub kind: TargetKind,
+    /// Its address.
+    pub url: Sp<Template>,
+    /// The keys beside the address.
+    pub options: Params,
+}
+
+/// One thing to read for a snapshot.
+#[derive(Clone, Debug)]
+pub struct SnapshotDef {
+    /// Its name.
+    pub name: Sp<String>,
+    /// What to read.
+    pub call: ActionUse,
+}
+
+/// A node of the graph.
+#[derive(Clone, Debug)]
+pub struct Phase {
+    /// Its name.
+    pub name: Sp<String>,
+    /// For people.
+    pub title: Option<String>,
+    /// Phases that must be over before.
+    pub needs: Vec<Sp<String>>,
+    /// How long the author expects it to take.
+    pub estimate: Option<Duration>,
+    /// Steps of it in flight at once; 1 is one after another.
+    pub parallel: usize,
+    /// Whether the phase is left out.
+    pub when: Option<Sp<Expr>>,
+    /// Its steps.
+    pub steps: Vec<Step>,
+}
+
+/// An action with its parameters and target.
+#[derive(Clone, Debug)]
+pub struct ActionUse {
+    /// The action key.
+    pub key: Sp<String>,
+    /// Its parameters, holes not yet filled.
+    pub params: Params,
+    /// The target it names.
+    pub target: Option<Sp<String>>,
+    /// Whether it changes anything, by its kind and parameters.
+    pub class: Class,
+}
+
+/// One step.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Unique in the runbook; made from the phase when the author gave none.
+    pub id: Sp<String>,
+    /// For people.
+    pub title: Option<String>,
+    /// What it does.
+    pub action: ActionUse,
+    /// Whether it is left out.
+    pub when: Option<Sp<Expr>>,
+    /// What must hold of its result.
+    pub expect: Vec<Sp<Expr>>,
+    /// Whether and when to try again.
+    pub retry: Option<Retry>,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// What takes it back.
+    pub undo: Undo,
+    /// Tells whether its effect is there.
+    pub done_when: Option<Probe>,
+    /// What to wait for after it.
+    pub then_wait: Option<Poll>,
+    /// Once for each of these.
+    pub for_each: Option<ForEach>,
+    /// Environment for it.
+    pub env: Vec<(String, Sp<Template>)>,
+    /// Where it works.
+    pub cwd: Option<Sp<Template>>,
+    /// Values kept for later steps.
+    pub outputs: Vec<(Sp<String>, OutputDef)>,
+    /// The backup without which it does not start.
+    pub requires_backup: Option<RequiredBackup>,
+    /// The author's word that it changes nothing.
+    pub read_only: Option<bool>,
+    /// Whether doing it twice is the same as once.
+    pub idempotent: bool,
+    /// Whether its failure is recorded and the run goes on.
+    pub tolerate: bool,
+    /// How long the author expects it to take.
+    pub estimate: Option<Duration>,
+    /// The whole step's place.
+    pub span: Span,
+}
+
+impl Step {
+    /// Whether carrying it out can change the world.
+    pub fn changes(&self) -> bool {
+        match self.read_only {
+            Some(said) => !said,
+            None => self.action.class == Class::Changing,
+        }
+    }
+}
+
+/// What takes a step back.
+#[derive(Clone, Debug)]
+pub enum Undo {
+    /// The author said nothing.
+    Unsaid,
+    /// The author said that there is nothing to take back.
+    None,
+    /// The action knows how.
+    Auto(Span),
+    /// These steps, in this order.
+    Steps(Vec<Step>),
+}
+
+/// A reading action and what must hold of it.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// What to read.
+    pub call: ActionUse,
+    /// What must hold.
+    pub expect: Vec<Sp<Expr>>,
+}
+
+/// A probe repeated until it holds.
+#[derive(Clone, Debug)]
+pub struct Poll {
+    /// What to read; `None` waits for time alone.
+    pub probe: Option<Probe>,
+    /// Between two looks.
+    pub every: Duration,
+    /// At most this long.
+    pub within: Duration,
+}
+
+/// Repetition over a list.
+#[derive(Clone, Debug)]
+pub struct ForEach {
+    /// The list: constant, or an expression.
+    pub items: Items,
+    /// How many at once; 1 is one after another.
+    pub parallel: usize,
+}
+
+/// Where the items come from.
+#[derive(Clone, Debug)]
+pub enum Items {
+    /// Written out.
+    Listed(Vec<Value>),
+    /// Computed when the step is due.
+    Computed(Sp<Expr>),
+}
+
+/// When to try again.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    /// How many attempts after the first.
+    pub limit: u32,
+    /// Before the first retry.
+    pub backoff: Duration,
+    /// What each further wait is multiplied with.
+    pub factor: f64,
+    /// The longest wait.
+    pub longest: Duration,
+    /// After which failures; empty means any.
+    pub on: Vec<crate::event::Cause>,
+}
+
+impl Retry {
+    /// The wait before attempt `next` (2 for the first retry).
+    pub fn wait(&self, next: u32) -> Duration {
+        let power = i32::try_from(next.saturating_sub(2)).unwrap_or(i32::MAX);
+        let seconds = self.backoff.as_secs_f64() * self.factor.powi(power);
+        Duration::try_from_secs_f64(seconds)
+            .unwrap_or(self.longest)
+            .min(self.longest)
+    }
+}
+
+/// Where an output comes from.
+#[derive(Clone, Debug)]
+pub enum OutputDef {
+    /// Computed from the result.
+    Value(Sp<Expr>),
+    /// A JSON file in the step's directory.
+    Json(Sp<String>),
+    /// A text file in the step's directory.
+    Text(Sp<String>),
+}
+
+/// A backup that must exist before a step starts.
+#[derive(Clone, Debug)]
+pub struct RequiredBackup {
+    /// The step that made it.
+    pub step: Sp<String>,
+    /// How old it may be.
+    pub younger_than: Option<Duration>,
+}
+
+/// The procedure around the undos.
+#[derive(Clone, Debug, Default)]
+pub struct RollbackDef {
+    /// Before the undos.
+    pub first: Vec<Step>,
+    /// After them.
+    pub last: Vec<Step>,
+    /// What proves that it worked.
+    pub verify: Vec<Step>,
+    /// Whom to tell; a failure here changes nothing.
+    pub notify: Vec<Step>,
+}
+
+/// Inputs by name with their values; secrets are not among them.
+pub type InputValues = BTreeMap<String, Value>;
