@@ -121,7 +121,7 @@ fn json_line(i: usize) -> String {
     format!(
         "{{\"id\":{i},\"name\":\"customer {}\",\"cache_enabled\":{},\"path\":\"/api/v1/invoices/{}\"}}\n",
         noise(i) % 5000,
-        i % 2 == 0,
+        i.is_multiple_of(2),
         noise(i) % 90_000,
     )
 }
