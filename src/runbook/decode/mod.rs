@@ -9,6 +9,8 @@ mod inputs;
 mod phase;
 mod step;
 
+pub(super) use inputs::check_kind;
+
 use super::catalog::Catalog;
 use super::diagnostic::{Diagnostic, Problems};
 use super::model::{Runbook, Sp, Window};

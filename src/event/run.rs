@@ -1,0 +1,164 @@
+//! Events of the run as a whole.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Failure, Outline};
+
+/// What happened to the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunEvent {
+    /// Everything that the run stands on; always the first event.
+    Planned(Box<Planned>),
+    /// An engine took it up.
+    Started {
+        /// Login name of the operator.
+        by: String,
+        /// Host of the engine.
+        host: String,
+        /// Process of the engine.
+        pid: u32,
+    },
+    /// Something failed that ends the way forward; nothing new starts.
+    Failed(RunFailure),
+    /// Somebody or something asked to stop before the end.
+    Stopping {
+        /// Why.
+        reason: Parking,
+    },
+    /// Stopped before the end; durable.
+    Parked {
+        /// Why.
+        reason: Parking,
+    },
+    /// It is over.
+    Finished {
+        /// How.
+        status: RunStatus,
+    },
+}
+
+/// What a run stands on. The file on disk is not read again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The runbook's name.
+    pub name: String,
+    /// Its title.
+    pub title: Option<String>,
+    /// The path as the operator gave it.
+    pub source: String,
+    /// The runbook's text.
+    pub text: String,
+    /// The plan's digest, SHA-256 in hexadecimal: what is approved.
+    pub digest: String,
+    /// Values of the inputs that are no secrets.
+    pub inputs: BTreeMap<String, Value>,
+    /// Names of the inputs that are.
+    pub secrets: Vec<String>,
+    /// Phases and steps for readers, so that they need no parser.
+    pub outline: Outline,
+    /// Options of the run.
+    pub options: RunOptions,
+    /// The version of ferry.
+    pub version: String,
+}
+
+/// How a run is to be carried out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunOptions {
+    /// Steps in flight at once; `None`: as the runbook says.
+    pub max_parallel: Option<usize>,
+    /// Stop at a failure instead of going back.
+    pub no_rollback: bool,
+}
+
+/// The failure that ended the way forward.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFailure {
+    /// The step, with its item.
+    pub step: Option<String>,
+    /// Its phase.
+    pub phase: Option<String>,
+    /// Why.
+    pub failure: Failure,
+}
+
+impl RunFailure {
+    /// One line: step and reason.
+    pub fn summary(&self) -> String {
+        match &self.step {
+            Some(step) => format!("step `{step}`: {}", self.failure.message),
+            None => self.failure.message.clone(),
+        }
+    }
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Nothing has started.
+    #[default]
+    Planned,
+    /// On its way.
+    Running,
+    /// Stopped before the end, to be gone on with.
+    Waiting,
+    /// On its way back.
+    RollingBack,
+    /// Every phase is over and every expectation was met.
+    Succeeded,
+    /// It failed and was left where it stood.
+    Failed,
+    /// It failed, and everything is taken back and proven.
+    RolledBack,
+    /// It failed, and going back failed too.
+    RollbackFailed,
+}
+
+impl RunStatus {
+    /// The words for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::RollingBack => "rolling back",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::RolledBack => "rolled back",
+            Self::RollbackFailed => "rollback failed",
+        }
+    }
+
+    /// Whether nothing more happens by itself.
+    pub fn is_over(self) -> bool {
+        !matches!(self, Self::Planned | Self::Running | Self::RollingBack)
+    }
+}
+
+/// Why a run stopped before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Parking {
+    /// SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP.
+    Hangup,
+}
+
+impl Parking {
+    /// The words for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Interrupt => "interrupted",
+            Self::Terminate => "told to terminate",
+            Self::Hangup => "the terminal went away",
+        }
+    }
+}
