@@ -38,6 +38,7 @@ pub enum Manage {
         verbosity: u8,
     },
     /// Measure the configured cache.
+    #[command(name = "benchmark_cache")]
     BenchmarkCache {
         #[arg(long, default_value_t = 50)]
         users: u32,

@@ -85,7 +85,7 @@ pub fn build(world: &World) -> Outcome<()> {
     for (script, command) in SCRIPTS {
         // the world is where the script lies, whatever directory or environment it is called from
         let text = format!(
-            "#!/bin/sh\nset -eu\nworld=$(cd \"$(dirname \"$0\")/..\" && pwd)\nexec {program} --world \"$world\" {command} \"$@\"\n"
+            "#!/bin/sh\nset -eu\nworld=$(CDPATH='' cd -- \"$(dirname \"$0\")/..\" && pwd)\nexec {program} --world \"$world\" {command} \"$@\"\n"
         );
         put(&format!("ops/{script}"), &text, 0o755)?;
     }
