@@ -3,8 +3,8 @@
 //!
 //! Must not: know whether a step or an input exists (that is the runbook's business).
 
-use super::error::{CompileError, did_you_mean, nearest};
-use super::tree::{Kind, Lit, Node};
+use super::error::{CompileError, nearest};
+use super::tree::{Kind, Lit, Node, Op};
 use super::{ROOTS, Reference, functions};
 
 pub(super) struct Found {
@@ -59,11 +59,31 @@ impl<'n> Checker<'n> {
                     self.elapsed(phase);
                 }
             }
+            Kind::Binary {
+                op: Op::Sub, sides, ..
+            } => self.hyphen(&sides[0], &sides[1])?,
             _ => {}
         }
         node.children()
             .into_iter()
             .try_for_each(|child| self.walk(child, false))
+    }
+
+    /// `steps.cache-keys.result` reads as a subtraction; the name was meant.
+    fn hyphen(&self, left: &Node, right: &Node) -> Result<(), CompileError> {
+        let (Kind::Select { of, field }, Some(name)) = (&left.kind, base_name(right)) else {
+            return Ok(());
+        };
+        let Kind::Name(root) = &of.kind else {
+            return Ok(());
+        };
+        let together = left.at.end + 1 == right.at.start;
+        if !together || ROOTS.contains(&name) || self.locals.contains(&name) {
+            return Ok(());
+        }
+        let at = right.at.start..right.at.start + name.len();
+        let hint = format!("a name with a hyphen is written `{root}[\"{field}-{name}\"]`");
+        Err(CompileError::new(format!("unknown name `{name}`"), &at).hint(hint))
     }
 
     /// The phase that `elapsed("...")` names is a reference too.
@@ -133,6 +153,17 @@ impl<'n> Checker<'n> {
     }
 }
 
+/// The name that a path starts from.
+fn base_name(mut node: &Node) -> Option<&str> {
+    loop {
+        match &node.kind {
+            Kind::Name(name) => return Some(name),
+            Kind::Select { of, .. } | Kind::Index { of, .. } => node = of,
+            _ => return None,
+        }
+    }
+}
+
 /// The literal member that a link of a path reads.
 pub(super) fn member_of(link: &Node) -> Option<&str> {
     match &link.kind {
@@ -157,15 +188,9 @@ fn known_root(name: &str, node: &Node) -> Result<(), CompileError> {
         "True" | "False" | "None" | "nil" => {
             error.hint("the constants are `true`, `false` and `null`")
         }
-        _ => error.maybe_hint(
-            did_you_mean(name, functions::names())
-                .filter(|_| !name.is_empty())
-                .or_else(|| {
-                    Some(format!(
-                        "text stands in quotes, a name with a hyphen in brackets, as in `steps[\"a-{name}\"]`; an expression starts from {}",
-                        ROOTS.join(", ")
-                    ))
-                }),
-        ),
+        _ => error.hint(format!(
+            "text stands in quotes; an expression starts from {}",
+            ROOTS.join(", ")
+        )),
     })
 }

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::error::EvalError;
 use super::eval::{Asked, Eval, SHOWN, ask};
 use super::tree::{Kind, Node};
-use super::value::View;
 use super::{Expr, Scope};
 
 /// The outcome of a judgement.
@@ -135,15 +134,7 @@ fn observed<'a>(eval: &mut Eval<'a>, sides: &'a [Node]) -> Vec<String> {
         .filter(|side| !side.is_literal())
         .filter_map(|side| {
             let value = eval.eval(side).ok()?;
-            let kind = match value.view() {
-                View::Str(_) | View::Null | View::Bool(_) => "",
-                _ => "",
-            };
-            Some(format!(
-                "{} is {}{kind}",
-                eval.named(side),
-                value.render(SHOWN)
-            ))
+            Some(format!("{} is {}", eval.named(side), value.render(SHOWN)))
         })
         .collect()
 }

@@ -7,14 +7,18 @@
 //! judgement is stricter than CEL (see [`Expr::judge`]).
 //! Must not: do IO, read a clock, know where values come from, or panic on any text.
 
+mod call;
 mod check;
+mod compare;
 mod error;
 mod eval;
 mod functions;
 mod judge;
 mod lex;
+mod operand;
 mod operators;
 mod parse;
+mod path;
 mod template;
 mod tree;
 mod units;
@@ -50,7 +54,7 @@ pub const ROOTS: &[&str] = &[
 pub const MAX_TEXT: usize = 32 * 1024;
 
 /// Deepest nesting of parentheses, brackets and arguments.
-pub const MAX_NESTING: usize = 64;
+pub const MAX_NESTING: usize = 32;
 
 /// Where the values of an expression come from.
 pub trait Scope {

@@ -108,7 +108,11 @@ pub(super) fn same(a: &V<'_>, b: &V<'_>) -> Result<bool, Trouble> {
                     .iter()
                     .map(|key| match (a.entry(key), b.entry(key)) {
                         (Some(a), Some(b)) => inside(&a, &b),
-                        _ => Ok(false),
+                        (Some(_), None) => Ok(false),
+                        // a key that is not found under its own text is no text
+                        (None, _) => Err(Trouble::Wrong(
+                            "the keys of a map that is compared must be text".to_owned(),
+                        )),
                     }),
             )
         }
@@ -167,7 +171,7 @@ pub(super) fn contains(a: &V<'_>, b: &V<'_>) -> Result<bool, Trouble> {
 
 /// `+ - * / %`. Ints and doubles do not mix, as in CEL.
 pub(super) fn arithmetic<'a>(op: Op, a: &V<'a>, b: &V<'a>) -> Result<V<'a>, Trouble> {
-    let by_zero = || Trouble::NoData("a division by zero".to_owned());
+    let by_zero = || Trouble::NoData("the divisor is zero".to_owned());
     match (a.view(), b.view()) {
         (View::Int(a), View::Int(b)) => {
             if matches!(op, Op::Div | Op::Rem) && b == 0 {

@@ -174,13 +174,15 @@ fn closing(text: &str) -> Option<usize> {
     while pos < bytes.len() {
         let byte = bytes[pos];
         match (quote, byte) {
-            (Some(_), b'\\') => pos += 1,
-            (Some(open), _) => {
-                if byte == open {
-                    quote = None;
-                }
+            (Some((_, false)), b'\\') => pos += 1,
+            (Some((open, _)), _) if byte == open => quote = None,
+            (Some(_), _) => {}
+            (None, b'"' | b'\'') => {
+                let before = &bytes[pos.saturating_sub(2)..pos];
+                // r"..." has no escapes; rb"..." and br"..." neither
+                let raw = matches!(before, [.., b'r' | b'R'] | [b'r' | b'R', b'b' | b'B']);
+                quote = Some((byte, raw));
             }
-            (None, b'"' | b'\'') => quote = Some(byte),
             (None, b'{') => braces += 1,
             (None, b'}') if braces > 0 => braces -= 1,
             (None, b'}') if bytes.get(pos + 1) == Some(&b'}') => return Some(pos),

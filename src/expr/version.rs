@@ -1,4 +1,4 @@
-//! Versions for `semver("7.0.15")`: [`Version`], ordered as SemVer orders them.
+//! Versions for `semver("7.0.15")`: [`Version`], ordered by the rules of semantic versioning.
 //!
 //! Lenient in form (any number of numeric parts, a leading `v`, text after a blank), strict in
 //! meaning: what is not a version is an error, never zero.
@@ -16,7 +16,7 @@ pub(super) struct Version {
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
-    // the order of the variants is SemVer's: numbers below words
+    // the order of the variants is semantic versioning's: numbers below words
     Number(u64),
     Word(String),
 }
