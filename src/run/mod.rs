@@ -1,1 +1,24 @@
-//! (being built)
+//! The run as a state machine: [`RunState::decide`] says what follows from an input, and
+//! [`RunState::apply`] what an event makes of the state. Neither does anything.
+//!
+//! `decide` is pure and reads only; `apply` is total and needs nothing but the event, so that a
+//! journal folded through it gives the same state again. [`RunState::advance`] joins the two: it
+//! decides, applies, and asks again until nothing more follows, so that the end of one step and the
+//! intent of the next are one commit. Whoever calls it owns the state alone, and shows nothing of it
+//! to anybody before the events are durable.
+
+mod apply;
+mod back;
+mod decide;
+mod effect;
+mod input;
+mod scope;
+mod state;
+
+pub use effect::{Decision, Effect};
+pub use input::{Input, InputKind};
+pub use scope::StepScope;
+pub use state::{Fan, RollbackState, RunState, Settled, StepState, StepStatus};
+
+#[cfg(test)]
+mod tests;

@@ -40,14 +40,20 @@ pub fn bind(
     for name in given.keys() {
         if !runbook.inputs.iter().any(|input| *input.name == *name) {
             let known = runbook.inputs.iter().map(|input| input.name.as_str());
-            let hint = did_you_mean(name, known).unwrap_or_else(|| "see `inputs` in the runbook".into());
-            errors.push(InputError { message: format!("the runbook has no input `{name}`"), hint });
+            let hint =
+                did_you_mean(name, known).unwrap_or_else(|| "see `inputs` in the runbook".into());
+            errors.push(InputError {
+                message: format!("the runbook has no input `{name}`"),
+                hint,
+            });
         }
     }
     for input in &runbook.inputs {
         match value(input, given, environment) {
             Ok(value) if input.secret => {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
                 bound.secrets.insert(input.name.value.clone(), text);
             }
             Ok(value) => {
@@ -56,7 +62,11 @@ pub fn bind(
             Err(error) => errors.push(error),
         }
     }
-    if errors.is_empty() { Ok(bound) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(bound)
+    } else {
+        Err(errors)
+    }
 }
 
 fn value(
@@ -66,11 +76,18 @@ fn value(
 ) -> Result<Value, InputError> {
     let name = input.name.as_str();
     let from_env = || Some((environment(input.env.as_deref()?)?, "environment"));
-    let text = given.get(name).map(|text| (text.clone(), "command line")).or_else(from_env);
+    let text = given
+        .get(name)
+        .map(|text| (text.clone(), "command line"))
+        .or_else(from_env);
     let Some((text, origin)) = text else {
         return input.default.clone().ok_or_else(|| missing(input));
     };
-    let shown = if input.secret { "its value".to_owned() } else { format!("`{text}`") };
+    let shown = if input.secret {
+        "its value".to_owned()
+    } else {
+        format!("`{text}`")
+    };
     let wrong = |what: String| InputError {
         message: format!("input `{name}`: {what}"),
         hint: format!("the value comes from the {origin}"),
@@ -79,16 +96,30 @@ fn value(
         .filter(|value| check_kind(input.kind, value).is_ok())
         .ok_or_else(|| wrong(format!("{shown} is not of type `{}`", input.kind.name())))?;
     if !input.choices.is_empty() && !input.choices.contains(&value) {
-        let choices: Vec<_> = input.choices.iter().map(|choice| format!("`{}`", plain(choice))).collect();
-        return Err(wrong(format!("{shown} is not one of {}", choices.join(", "))));
+        let choices: Vec<_> = input
+            .choices
+            .iter()
+            .map(|choice| format!("`{}`", plain(choice)))
+            .collect();
+        return Err(wrong(format!(
+            "{shown} is not one of {}",
+            choices.join(", ")
+        )));
     }
     Ok(value)
 }
 
 fn missing(input: &Input) -> InputError {
     let name = input.name.as_str();
-    let env = input.env.as_ref().map(|env| format!("set the environment variable `{env}`, or "));
-    let given = if input.secret { "secrets are best read from the environment".to_owned() } else { format!("give `--input {name}=VALUE`") };
+    let env = input
+        .env
+        .as_ref()
+        .map(|env| format!("set the environment variable `{env}`, or "));
+    let given = if input.secret {
+        "secrets are best read from the environment".to_owned()
+    } else {
+        format!("give `--input {name}=VALUE`")
+    };
     InputError {
         message: format!("input `{name}` has no value"),
         hint: format!("{}{given}", env.unwrap_or_default()),
@@ -99,13 +130,24 @@ fn parse(kind: InputKind, text: &str) -> Option<Value> {
     match kind {
         InputKind::Text | InputKind::Path | InputKind::Duration => Some(Value::from(text)),
         InputKind::Int => text.trim().parse::<i64>().ok().map(Value::from),
-        InputKind::Number => text.trim().parse::<f64>().ok().filter(|n| n.is_finite()).map(Value::from),
+        InputKind::Number => text
+            .trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|n| n.is_finite())
+            .map(Value::from),
         InputKind::Bool => text.trim().parse::<bool>().ok().map(Value::from),
         InputKind::List if text.trim_start().starts_with('[') => serde_json::from_str(text).ok(),
-        InputKind::List => Some(text.split(',').map(|item| Value::from(item.trim())).collect()),
+        InputKind::List => Some(
+            text.split(',')
+                .map(|item| Value::from(item.trim()))
+                .collect(),
+        ),
     }
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -25,6 +25,8 @@ pub use node::{Entry, Node, Span};
 pub struct Read {
     /// There only when nothing is wrong with it.
     pub runbook: Option<Runbook>,
+    /// What the text means, free of comments and layout: the digest is taken over this.
+    pub meaning: String,
     /// In the order of the text.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -36,11 +38,13 @@ pub fn read(text: &str, catalog: &Catalog) -> Read {
         Err(diagnostic) => {
             return Read {
                 runbook: None,
+                meaning: String::new(),
                 diagnostics: vec![*diagnostic],
             };
         }
     };
     let (runbook, mut problems) = decode::decode(&root, catalog);
+    let meaning = root.to_json().to_string();
     drop(root);
     if let Some(runbook) = &runbook {
         check::check(runbook, catalog, &mut problems);
@@ -48,6 +52,7 @@ pub fn read(text: &str, catalog: &Catalog) -> Read {
     let good = !problems.has_errors();
     Read {
         runbook: runbook.filter(|_| good),
+        meaning,
         diagnostics: problems.sorted(),
     }
 }

@@ -1,0 +1,367 @@
+//! What an event makes of the state: total, and the only place that changes it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::state::{
+    Fan, ItemState, RollbackState, RunState, Settled, SnapshotState, StepState, StepStatus,
+};
+use crate::event::{
+    EventKind, Moment, Outcome, Report, RollbackEvent, RunEvent, RunStatus, SnapshotEvent,
+    StepEvent,
+};
+use crate::plan::StepKey;
+
+impl RunState {
+    /// Takes an event in; `at` is its time in milliseconds since the Unix epoch. An event that names
+    /// what the plan does not have is taken as not said.
+    pub fn apply(&mut self, event: &EventKind, at: i64) {
+        match event {
+            EventKind::Run(event) => self.apply_run(event, at),
+            EventKind::Step(event) => self.apply_step(event, at),
+            EventKind::Snapshot(event) => self.apply_snapshot(event),
+            EventKind::Rollback(event) => self.apply_rollback(event),
+        }
+    }
+
+    fn apply_run(&mut self, event: &RunEvent, at: i64) {
+        match event {
+            RunEvent::Planned(_) => {}
+            RunEvent::Started { .. } => {
+                if self.rollback.is_some() {
+                    self.status = RunStatus::RollingBack;
+                } else {
+                    self.status = RunStatus::Running;
+                }
+                self.stopping = None;
+                self.started_at.get_or_insert(at);
+            }
+            RunEvent::Failed(failure) => {
+                self.failure.get_or_insert_with(|| failure.clone());
+            }
+            RunEvent::Stopping { reason } => self.stopping = Some(*reason),
+            RunEvent::Parked { .. } => self.status = RunStatus::Waiting,
+            RunEvent::Finished { status } => self.status = *status,
+        }
+    }
+
+    fn apply_step(&mut self, event: &StepEvent, at: i64) {
+        let plan = Arc::clone(&self.plan);
+        let key = |name: &str| plan.key(name);
+        match event {
+            StepEvent::PhaseSkipped { phase, .. } => {
+                if let Some(phase) = plan.runbook.phase_index(phase) {
+                    self.skip_phase(phase, at);
+                }
+            }
+            StepEvent::Expanded { step, items } => {
+                if let Some(key) = key(step) {
+                    self.leave_pending(key, at);
+                    self.steps[key.step as usize].status = StepStatus::Fanned;
+                    let states = vec![StepState::default(); items.len()];
+                    self.fans.insert(
+                        key.step,
+                        Fan {
+                            items: items.clone(),
+                            states,
+                            ..Fan::default()
+                        },
+                    );
+                    let phase = plan.phase_of(key.step);
+                    self.phases[phase].fans.push(key.step);
+                    self.offer(phase);
+                }
+            }
+            StepEvent::Checking { step, attempt } => {
+                if let Some(key) = key(step) {
+                    self.take_off(key, *attempt, StepStatus::Checking, at);
+                }
+            }
+            StepEvent::Started {
+                step,
+                attempt,
+                captured,
+            } => {
+                if let Some(key) = key(step) {
+                    self.take_off(key, *attempt, StepStatus::Running, at);
+                    if let Some(captured) = captured {
+                        self.captured.insert(key, captured.clone());
+                    }
+                }
+            }
+            StepEvent::Acted { step, report, .. } => {
+                if let Some(key) = key(step) {
+                    self.state_mut(key).status = StepStatus::Settling;
+                    self.keep(key, step, report, at);
+                }
+            }
+            StepEvent::Finished { step, report, .. } => {
+                if let Some(key) = key(step) {
+                    self.state_mut(key).took_ms += report.took_ms;
+                    self.keep(key, step, report, at);
+                    self.settle(key, true);
+                    self.land(key, StepStatus::Done, at);
+                }
+            }
+            StepEvent::Skipped { step, .. } => {
+                if let Some(key) = key(step) {
+                    self.leave_pending(key, at);
+                    self.land(key, StepStatus::Skipped, at);
+                }
+            }
+            StepEvent::Failed {
+                step,
+                failure,
+                retry_at,
+                tolerated,
+                report,
+                ..
+            } => {
+                if let Some(key) = key(step) {
+                    self.leave_pending(key, at);
+                    self.state_mut(key).took_ms = report.took_ms;
+                    self.failed(key, failure.outcome, retry_at.is_some(), *tolerated, at);
+                }
+            }
+        }
+    }
+
+    fn failed(&mut self, key: StepKey, outcome: Outcome, again: bool, tolerated: bool, at: i64) {
+        let dirty = outcome != Outcome::NotApplied || self.state_mut(key).dirty;
+        self.state_mut(key).dirty = dirty;
+        if again {
+            if self.state_mut(key).status.in_flight() {
+                self.in_flight -= 1;
+            }
+            self.waiting += 1;
+            self.state_mut(key).status = StepStatus::Waiting;
+            return;
+        }
+        if dirty {
+            self.settle(key, false);
+        }
+        if let (Some(_), false, Some(fan)) = (key.item, tolerated, self.fans.get_mut(&key.step)) {
+            fan.failed = true;
+        }
+        self.land(
+            key,
+            if dirty {
+                StepStatus::FailedDirty
+            } else {
+                StepStatus::FailedClean
+            },
+            at,
+        );
+    }
+
+    /// Notes that a step changed the world; once, in the order of the ends.
+    fn settle(&mut self, key: StepKey, done: bool) {
+        if self.plan.step(key.step).changes() {
+            self.settled.push(Settled { key, done });
+        }
+    }
+
+    fn keep(&mut self, key: StepKey, name: &str, report: &Report, at: i64) {
+        if self.plan.keeps_result(key.step) {
+            let kept =
+                json!({ "result": report.result, "outputs": report.outputs, "ended_at": at });
+            self.results.insert(name.to_owned(), Arc::new(kept));
+        }
+    }
+
+    fn state_mut(&mut self, key: StepKey) -> &mut StepState {
+        let item = key
+            .item
+            .and_then(|item| self.fans.get_mut(&key.step)?.states.get_mut(item as usize));
+        match item {
+            Some(state) => state,
+            None => &mut self.steps[key.step as usize],
+        }
+    }
+
+    /// A step of its phase is no longer ahead.
+    fn leave_pending(&mut self, key: StepKey, at: i64) {
+        let state = *self.state_mut(key);
+        if state.status != StepStatus::Pending {
+            return;
+        }
+        let phase = self.plan.phase_of(key.step);
+        match key.item {
+            None => {
+                self.phases[phase].next += 1;
+                self.phases[phase].running += 1;
+            }
+            Some(_) => {
+                if let Some(fan) = self.fans.get_mut(&key.step) {
+                    fan.next += 1;
+                    fan.running += 1;
+                }
+            }
+        }
+        self.phases[phase].started_at.get_or_insert(at);
+        self.offer(phase);
+    }
+
+    /// A step starts to be carried out, from nothing, from a check or from a wait.
+    fn take_off(&mut self, key: StepKey, attempt: u32, status: StepStatus, at: i64) {
+        self.leave_pending(key, at);
+        let before = self.state_mut(key).status;
+        if before == StepStatus::Waiting {
+            self.waiting -= 1;
+        }
+        if !before.in_flight() {
+            self.in_flight += 1;
+        }
+        let state = self.state_mut(key);
+        state.status = status;
+        state.attempt = attempt;
+        state.took_ms = 0;
+    }
+
+    /// A step, or an item, is over.
+    fn land(&mut self, key: StepKey, status: StepStatus, at: i64) {
+        if self.state_mut(key).status.in_flight() {
+            self.in_flight -= 1;
+        }
+        self.state_mut(key).status = status;
+        let phase = self.plan.phase_of(key.step);
+        if key.item.is_some() {
+            let Some(fan) = self.fans.get_mut(&key.step) else {
+                return;
+            };
+            fan.running -= 1;
+            fan.over += 1;
+            if !fan.all_over() {
+                self.offer(phase);
+                return;
+            }
+            let failed = fan.failed;
+            self.phases[phase].fans.retain(|fan| *fan != key.step);
+            self.steps[key.step as usize].status = if failed {
+                StepStatus::FailedDirty
+            } else {
+                StepStatus::Done
+            };
+        }
+        self.phases[phase].running -= 1;
+        self.phases[phase].left -= 1;
+        self.offer(phase);
+        if self.phases[phase].left == 0 {
+            self.end_phase(phase, at);
+        }
+    }
+
+    fn skip_phase(&mut self, phase: usize, at: i64) {
+        self.phases[phase].skipped = true;
+        let steps = self.plan.runbook.phases[phase].steps.len();
+        for n in 0..steps {
+            self.steps[self.plan.step_of(phase, n) as usize].status = StepStatus::Skipped;
+        }
+        self.phases[phase].next = steps;
+        self.phases[phase].left = 0;
+        self.end_phase(phase, at);
+    }
+
+    fn end_phase(&mut self, phase: usize, at: i64) {
+        self.phases[phase].ended_at = Some(at);
+        self.phases_over += 1;
+        self.startable.remove(&phase);
+        let plan = Arc::clone(&self.plan);
+        for dependent in &plan.dependents[phase] {
+            self.phases[*dependent].open_needs -= 1;
+            self.offer(*dependent);
+        }
+    }
+
+    /// Keeps the set of phases that could start something true for one phase.
+    fn offer(&mut self, phase: usize) {
+        let def = &self.plan.runbook.phases[phase];
+        let state = &self.phases[phase];
+        let ahead = state.next < def.steps.len() && state.running < def.parallel;
+        let open = |at: &u32| {
+            self.fans
+                .get(at)
+                .is_some_and(|fan| fan.next < fan.items.len() && !fan.failed)
+        };
+        if state.open_needs == 0
+            && state.ended_at.is_none()
+            && (ahead || state.fans.iter().any(open))
+        {
+            self.startable.insert(phase);
+        } else {
+            self.startable.remove(&phase);
+        }
+    }
+
+    fn apply_snapshot(&mut self, event: &SnapshotEvent) {
+        match event {
+            SnapshotEvent::Taking { moment } => {
+                self.snapshots.insert(*moment, SnapshotState::Taking);
+            }
+            SnapshotEvent::Taken { moment, snapshots } => {
+                let values: HashMap<String, Value> = snapshots
+                    .iter()
+                    .filter_map(|taken| Some((taken.name.clone(), taken.value.clone()?)))
+                    .collect();
+                self.snapshots
+                    .insert(*moment, SnapshotState::Taken(Arc::new(values)));
+                if *moment == Moment::Before {
+                    let waiting: Vec<usize> = (0..self.phases.len()).collect();
+                    waiting.into_iter().for_each(|phase| self.offer(phase));
+                }
+            }
+        }
+    }
+
+    fn apply_rollback(&mut self, event: &RollbackEvent) {
+        if let RollbackEvent::Planned {
+            items, not_undone, ..
+        } = event
+        {
+            self.status = RunStatus::RollingBack;
+            self.rollback = Some(RollbackState {
+                items: items.clone(),
+                not_undone: not_undone.clone(),
+                states: vec![ItemState::Pending; items.len()],
+                next: 0,
+            });
+            return;
+        }
+        let Some(rollback) = &mut self.rollback else {
+            return;
+        };
+        let (item, state) = match event {
+            RollbackEvent::Planned { .. } => return,
+            RollbackEvent::Started { item, attempt } => {
+                (*item, ItemState::Running { attempt: *attempt })
+            }
+            RollbackEvent::Finished { item, .. } => (*item, ItemState::Done),
+            RollbackEvent::Failed {
+                item,
+                retry_at: None,
+                ..
+            } => (*item, ItemState::Failed),
+            RollbackEvent::Failed { item, attempt, .. } => {
+                (*item, ItemState::Waiting { attempt: *attempt })
+            }
+            RollbackEvent::Skipped {
+                item, held: true, ..
+            } => (*item, ItemState::Held),
+            RollbackEvent::Skipped { item, .. } => (*item, ItemState::Skipped),
+        };
+        if let Some(slot) = rollback.states.get_mut(item) {
+            *slot = state;
+        }
+        let over = |state: &ItemState| {
+            !matches!(
+                state,
+                ItemState::Pending | ItemState::Running { .. } | ItemState::Waiting { .. }
+            )
+        };
+        while rollback.states.get(rollback.next).is_some_and(over) {
+            rollback.next += 1;
+        }
+    }
+}

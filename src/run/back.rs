@@ -1,0 +1,356 @@
+//! The way back: which undos, in which order, and what follows from each.
+
+use super::effect::{Decision, Effect};
+use super::input::{Input, InputKind};
+use super::state::{ItemState, RollbackState, RunState, SnapshotState};
+use crate::event::{
+    Cause, Failure, Moment, NotUndone, Outcome, Part, Report, RollbackEvent, RollbackItem,
+    RunEvent, RunStatus, SnapshotEvent,
+};
+use crate::expr::Verdict;
+use crate::plan::StepKey;
+use crate::runbook::model::{Step, Undo};
+
+impl RunState {
+    /// The list, computed once: what changed the world, latest first, between `first` and `last`.
+    /// Empty when nothing changed it, because then stopping the application would only do harm.
+    pub(super) fn rollback_list(&self) -> (Vec<RollbackItem>, Vec<NotUndone>) {
+        let mut not_undone = Vec::new();
+        let mut undos = Vec::new();
+        for settled in self.settled.iter().rev() {
+            self.undos_of(settled.key, &mut undos, &mut not_undone);
+        }
+        if self.settled.is_empty() {
+            return (Vec::new(), not_undone);
+        }
+        let rollback = &self.plan.runbook.rollback;
+        let part = |part: Part, steps: &[Step]| -> Vec<RollbackItem> {
+            steps
+                .iter()
+                .map(|step| item(step.id.value.clone(), part, step))
+                .collect()
+        };
+        let mut items = part(Part::First, &rollback.first);
+        items.extend(undos);
+        items.extend(part(Part::Last, &rollback.last));
+        items.extend(part(Part::Verify, &rollback.verify));
+        items.extend(part(Part::Notify, &rollback.notify));
+        (items, not_undone)
+    }
+
+    fn undos_of(
+        &self,
+        key: StepKey,
+        undos: &mut Vec<RollbackItem>,
+        not_undone: &mut Vec<NotUndone>,
+    ) {
+        let step = self.plan.step(key.step);
+        let name = self.plan.name(key);
+        let mut left = |why: &str| {
+            not_undone.push(NotUndone {
+                step: name.clone(),
+                why: why.into(),
+            })
+        };
+        match &step.undo {
+            Undo::None => left("the runbook says `undo: none`"),
+            Undo::Unsaid => left("the runbook says no `undo`"),
+            Undo::Auto(_) => undos.push(RollbackItem {
+                id: format!("{name}.undo"),
+                part: Part::Undo,
+                of: Some(name.clone()),
+                nth: None,
+                action: step.action.key.value.clone(),
+            }),
+            Undo::Steps(steps) => {
+                let suffix = key.item.map(|item| format!("[{item}]")).unwrap_or_default();
+                undos.extend(steps.iter().enumerate().map(|(nth, undo)| RollbackItem {
+                    of: Some(name.clone()),
+                    nth: Some(nth),
+                    ..item(format!("{}{suffix}", undo.id.value), Part::Undo, undo)
+                }));
+            }
+        }
+    }
+
+    /// The step that an item carries out, unless it is an automatic undo.
+    pub fn item_step(&self, item: &RollbackItem) -> Option<&Step> {
+        let rollback = &self.plan.runbook.rollback;
+        let steps = match item.part {
+            Part::First => &rollback.first,
+            Part::Last => &rollback.last,
+            Part::Verify => &rollback.verify,
+            Part::Notify => &rollback.notify,
+            Part::Undo => {
+                let key = self.plan.key(item.of.as_deref()?)?;
+                return match (&self.plan.step(key.step).undo, item.nth) {
+                    (Undo::Steps(steps), Some(nth)) => steps.get(nth),
+                    _ => None,
+                };
+            }
+        };
+        steps.iter().find(|step| *step.id == item.id)
+    }
+
+    pub(super) fn decide_back(&self, input: &Input) -> Decision {
+        let Some(rollback) = &self.rollback else {
+            return Decision::none();
+        };
+        match &input.kind {
+            InputKind::ItemReported {
+                item,
+                attempt,
+                report,
+                failure,
+            } if rollback.states.get(*item) == Some(&ItemState::Running { attempt: *attempt }) => {
+                match failure {
+                    None => Decision::event(RollbackEvent::Finished {
+                        item: *item,
+                        report: report.clone(),
+                    }),
+                    Some(failure) => {
+                        self.item_failed(rollback, *item, *attempt, failure, report, input.at)
+                    }
+                }
+            }
+            InputKind::ItemDue { item } => match rollback.states.get(*item) {
+                Some(ItemState::Waiting { attempt }) if self.stopping.is_none() => {
+                    let attempt = attempt + 1;
+                    Decision::event(RollbackEvent::Started {
+                        item: *item,
+                        attempt,
+                    })
+                    .with(Effect::Item {
+                        item: *item,
+                        attempt,
+                    })
+                }
+                _ => Decision::none(),
+            },
+            _ => Decision::none(),
+        }
+    }
+
+    fn item_failed(
+        &self,
+        rollback: &RollbackState,
+        item: usize,
+        attempt: u32,
+        failure: &Failure,
+        report: &Report,
+        now: i64,
+    ) -> Decision {
+        let retry = self
+            .item_step(&rollback.items[item])
+            .and_then(|step| step.retry.as_ref());
+        let again = retry.filter(|retry| {
+            attempt <= retry.limit && failure.cause != Cause::Stopped && self.stopping.is_none()
+        });
+        let at = again.map(|retry| {
+            now + i64::try_from(retry.wait(attempt + 1).as_millis()).unwrap_or(i64::MAX / 2)
+        });
+        let event = RollbackEvent::Failed {
+            item,
+            attempt,
+            failure: failure.clone(),
+            report: Box::new(report.clone()),
+            retry_at: at,
+        };
+        let decision = Decision::event(event);
+        match at {
+            Some(at) => decision.with(Effect::WakeItem { item, at }),
+            None => decision,
+        }
+    }
+
+    /// One item after the other, from the first to the last.
+    pub(super) fn follow_back(&self, now: i64) -> Decision {
+        let Some(rollback) = &self.rollback else {
+            return Decision::none();
+        };
+        let busy = |state: &ItemState| {
+            matches!(state, ItemState::Running { .. } | ItemState::Waiting { .. })
+        };
+        if rollback.states.get(rollback.next).is_some_and(busy) {
+            return match (rollback.states.get(rollback.next), self.stopping) {
+                (Some(ItemState::Waiting { .. }), Some(reason)) => {
+                    Decision::event(RunEvent::Parked { reason })
+                }
+                _ => Decision::none(),
+            };
+        }
+        if let Some(reason) = self.stopping {
+            return Decision::event(RunEvent::Parked { reason });
+        }
+        let Some(item) = rollback.items.get(rollback.next) else {
+            return self.end_of_rollback(rollback);
+        };
+        self.start_rollback_item(rollback, item, now)
+    }
+
+    fn start_rollback_item(
+        &self,
+        rollback: &RollbackState,
+        item: &RollbackItem,
+        now: i64,
+    ) -> Decision {
+        let at = rollback.next;
+        if let Some(reason) = self.held(rollback, item) {
+            return Decision::event(RollbackEvent::Skipped {
+                item: at,
+                reason,
+                held: true,
+            });
+        }
+        if let Some((step, when)) = self
+            .item_step(item)
+            .and_then(|step| Some((step, step.when.as_ref()?)))
+        {
+            let key = item.of.as_deref().and_then(|of| self.plan.key(of));
+            let evidence = when.judge(&self.scope(step, key, now));
+            match evidence.verdict {
+                Verdict::Pass => {}
+                Verdict::Fail => {
+                    let reason = format!("`when: {}` is false", when.text());
+                    return Decision::event(RollbackEvent::Skipped {
+                        item: at,
+                        reason,
+                        held: false,
+                    });
+                }
+                Verdict::Inconclusive | Verdict::Error => {
+                    let message = format!(
+                        "`when: {}` has no answer: {}",
+                        when.text(),
+                        evidence.reason.unwrap_or_default()
+                    );
+                    let failure = Failure {
+                        cause: Cause::Invalid,
+                        outcome: Outcome::NotApplied,
+                        message,
+                        hint: None,
+                    };
+                    return Decision::event(RollbackEvent::Failed {
+                        item: at,
+                        attempt: 1,
+                        failure,
+                        report: Box::default(),
+                        retry_at: None,
+                    });
+                }
+            }
+        }
+        Decision::event(RollbackEvent::Started {
+            item: at,
+            attempt: 1,
+        })
+        .with(Effect::Item {
+            item: at,
+            attempt: 1,
+        })
+    }
+
+    /// Why an item must not be carried out: something that it stands on was not undone.
+    fn held(&self, rollback: &RollbackState, item: &RollbackItem) -> Option<String> {
+        if item.part == Part::Notify {
+            return None;
+        }
+        let lost = |state: &ItemState| matches!(state, ItemState::Failed | ItemState::Held);
+        let mut failed = rollback
+            .items
+            .iter()
+            .zip(&rollback.states)
+            .filter(|(_, state)| lost(state))
+            .map(|(item, _)| item);
+        let (part, key) = (
+            item.part,
+            item.of.as_deref().and_then(|of| self.plan.key(of)),
+        );
+        failed.find_map(|earlier| match (earlier.part, part) {
+            // without its first part, or with undos missing, the rest of the procedure has no footing
+            (Part::First, _) => Some(format!("`{}` failed before it", earlier.id)),
+            (Part::Undo, Part::Last | Part::Verify) => Some(format!(
+                "the undo of `{}` failed",
+                earlier.of.as_deref().unwrap_or(&earlier.id)
+            )),
+            (Part::Last, Part::Verify) => Some(format!("`{}` failed before it", earlier.id)),
+            (Part::Undo, Part::Undo) => {
+                let theirs = self.plan.key(earlier.of.as_deref()?)?;
+                let depends =
+                    key.is_some_and(|mine| mine == theirs || self.stands_on(theirs, mine));
+                depends.then(|| {
+                    format!(
+                        "`{}` stands on it and was not undone",
+                        earlier.of.as_deref().unwrap_or_default()
+                    )
+                })
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether `later` was built on what `earlier` did.
+    fn stands_on(&self, later: StepKey, earlier: StepKey) -> bool {
+        let (mine, theirs) = (
+            self.plan.phase_of(later.step),
+            self.plan.phase_of(earlier.step),
+        );
+        if mine == theirs {
+            let in_order = self.plan.runbook.phases[mine].parallel == 1;
+            return in_order && (earlier.step, earlier.item) < (later.step, later.item);
+        }
+        let mut seen = vec![false; self.plan.graph.len()];
+        let mut open = vec![mine];
+        while let Some(phase) = open.pop() {
+            for need in self.plan.graph.needs(phase) {
+                if *need == theirs {
+                    return true;
+                }
+                if !std::mem::replace(&mut seen[*need], true) {
+                    open.push(*need);
+                }
+            }
+        }
+        false
+    }
+
+    fn end_of_rollback(&self, rollback: &RollbackState) -> Decision {
+        let wanted = self.snapshots.contains_key(&Moment::Before) && !rollback.items.is_empty();
+        match self.snapshots.get(&Moment::Restored) {
+            None if wanted => {
+                let event = SnapshotEvent::Taking {
+                    moment: Moment::Restored,
+                };
+                return Decision::event(event).with(Effect::Snapshots {
+                    moment: Moment::Restored,
+                });
+            }
+            Some(SnapshotState::Taking) => return Decision::none(),
+            _ => {}
+        }
+        // telling people is no part of being back
+        let lost = rollback
+            .items
+            .iter()
+            .zip(&rollback.states)
+            .any(|(item, state)| {
+                item.part != Part::Notify && matches!(state, ItemState::Failed | ItemState::Held)
+            });
+        let status = if lost {
+            RunStatus::RollbackFailed
+        } else {
+            RunStatus::RolledBack
+        };
+        Decision::event(RunEvent::Finished { status })
+    }
+}
+
+fn item(id: String, part: Part, step: &Step) -> RollbackItem {
+    RollbackItem {
+        id,
+        part,
+        of: None,
+        nth: None,
+        action: step.action.key.value.clone(),
+    }
+}

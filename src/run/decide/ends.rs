@@ -1,0 +1,100 @@
+//! What follows from the end of an attempt: done, waited for, tried again, or failed.
+
+use super::super::effect::{Decision, Effect};
+use super::super::state::{RunState, StepStatus};
+use crate::event::{Cause, Failure, Outcome, Report, RunEvent, StepEvent};
+use crate::plan::StepKey;
+use crate::runbook::model::Step;
+
+impl RunState {
+    pub(super) fn reported(
+        &self,
+        key: StepKey,
+        attempt: u32,
+        report: &Report,
+        failure: Option<&Failure>,
+        now: i64,
+    ) -> Decision {
+        if let Some(failure) = failure {
+            return self.attempt_failed(key, attempt, failure, report, now);
+        }
+        let step = self.plan.name(key);
+        let report = Box::new(report.clone());
+        let waits = self.plan.step(key.step).then_wait.is_some();
+        if waits && self.step(key).status == StepStatus::Running {
+            return Decision::event(StepEvent::Acted {
+                step,
+                attempt,
+                report,
+            })
+            .with(Effect::Settle { key, attempt });
+        }
+        Decision::event(StepEvent::Finished {
+            step,
+            attempt,
+            report,
+        })
+    }
+
+    pub(super) fn attempt_failed(
+        &self,
+        key: StepKey,
+        attempt: u32,
+        failure: &Failure,
+        report: &Report,
+        now: i64,
+    ) -> Decision {
+        let def = self.plan.step(key.step);
+        let step = self.plan.name(key);
+        let report = Box::new(report.clone());
+        if let Some(at) = self.retry_at(def, attempt, failure, now) {
+            let event = StepEvent::Failed {
+                step,
+                attempt,
+                failure: failure.clone(),
+                report,
+                retry_at: Some(at),
+                tolerated: false,
+            };
+            return Decision::event(event).with(Effect::Wake { key, at });
+        }
+        let event = StepEvent::Failed {
+            step,
+            attempt,
+            failure: failure.clone(),
+            report,
+            retry_at: None,
+            tolerated: def.tolerate,
+        };
+        let decision = Decision::event(event);
+        if def.tolerate || self.failure.is_some() {
+            return decision;
+        }
+        decision
+            .and(RunEvent::Failed(self.run_failure(
+                Some(key),
+                self.plan.phase_of(key.step),
+                failure,
+            )))
+            .with(Effect::StopReading)
+    }
+
+    /// When a failed attempt is tried again: only what is proven not to have happened, only reads,
+    /// or may happen twice.
+    fn retry_at(&self, step: &Step, attempt: u32, failure: &Failure, now: i64) -> Option<i64> {
+        let retry = step.retry.as_ref()?;
+        let harmless = failure.outcome == Outcome::NotApplied
+            || !step.changes()
+            || step.idempotent
+            || step.done_when.is_some();
+        let wanted = retry.on.is_empty() || retry.on.contains(&failure.cause);
+        let sensible = !matches!(
+            failure.cause,
+            Cause::Invalid | Cause::Stopped | Cause::Denied
+        );
+        if attempt > retry.limit || !harmless || !wanted || !sensible || !self.goes_on() {
+            return None;
+        }
+        Some(now + i64::try_from(retry.wait(attempt + 1).as_millis()).unwrap_or(i64::MAX / 2))
+    }
+}

@@ -1,0 +1,293 @@
+//! What follows from an input on the way forward.
+
+use serde_json::Value;
+
+mod ends;
+mod start;
+
+use super::effect::{Decision, Effect};
+use super::input::{Input, InputKind};
+use super::state::{Fan, RunState, SnapshotState, StepStatus};
+use crate::event::{
+    Cause, Failure, Moment, Outcome, Report, RollbackEvent, RunEvent, RunFailure, RunStatus,
+    SkipReason, SnapshotEvent, SnapshotTaken, StepEvent,
+};
+use crate::expr::Verdict;
+use crate::plan::StepKey;
+
+impl RunState {
+    /// What to record and to do. Reads only.
+    pub fn decide(&self, input: &Input) -> Decision {
+        match &input.kind {
+            InputKind::Begin { by, host, pid } if !self.status.is_over() => {
+                Decision::event(RunEvent::Started {
+                    by: by.clone(),
+                    host: host.clone(),
+                    pid: *pid,
+                })
+            }
+            InputKind::Advance => self.follow(input.at),
+            InputKind::Prepared {
+                key,
+                attempt,
+                done,
+                captured,
+                failure,
+            } if self.expects(*key, *attempt, StepStatus::Checking) => self.prepared(
+                *key,
+                *attempt,
+                done.as_deref(),
+                captured.as_ref(),
+                failure.as_ref(),
+                input.at,
+            ),
+            InputKind::Reported {
+                key,
+                attempt,
+                report,
+                failure,
+            } if self.expects(*key, *attempt, StepStatus::Running)
+                || self.expects(*key, *attempt, StepStatus::Settling) =>
+            {
+                self.reported(*key, *attempt, report, failure.as_ref(), input.at)
+            }
+            InputKind::Due { key }
+                if self.step(*key).status == StepStatus::Waiting && self.goes_on() =>
+            {
+                self.begin_attempt(*key, self.step(*key).attempt + 1)
+            }
+            InputKind::Snapshots { moment, taken } => Self::snapshots_taken(*moment, taken),
+            InputKind::Stop { reason } if self.stopping.is_none() && !self.status.is_over() => {
+                Decision::event(RunEvent::Stopping { reason: *reason }).with(Effect::StopReading)
+            }
+            InputKind::ItemReported { .. } | InputKind::ItemDue { .. } => self.decide_back(input),
+            // late or repeated: what it reports is settled already
+            _ => Decision::none(),
+        }
+    }
+
+    /// Decides, applies, and goes on until nothing more follows. The events of the whole are one
+    /// commit; the caller must not show the state to anybody before it succeeded.
+    pub fn advance(&mut self, input: &Input) -> Decision {
+        let mut all = self.decide(input);
+        for event in &all.events {
+            self.apply(event, input.at);
+        }
+        let follow = Input {
+            at: input.at,
+            kind: InputKind::Advance,
+        };
+        loop {
+            let next = self.decide(&follow);
+            if next.events.is_empty() {
+                return all;
+            }
+            for event in &next.events {
+                self.apply(event, input.at);
+            }
+            all.append(next);
+        }
+    }
+
+    fn expects(&self, key: StepKey, attempt: u32, status: StepStatus) -> bool {
+        let state = self.step(key);
+        state.status == status && state.attempt == attempt
+    }
+
+    /// Whether new steps may start.
+    fn goes_on(&self) -> bool {
+        self.status == RunStatus::Running && self.failure.is_none() && self.stopping.is_none()
+    }
+
+    /// What follows from the state as it is: one thing at a time.
+    fn follow(&self, now: i64) -> Decision {
+        match self.status {
+            RunStatus::Running if self.goes_on() => {
+                self.start_something(now).unwrap_or_else(|| self.end_well())
+            }
+            RunStatus::Running if self.in_flight == 0 => match self.stopping {
+                Some(reason) => Decision::event(RunEvent::Parked { reason }),
+                None if self.options.no_rollback => Decision::event(RunEvent::Finished {
+                    status: RunStatus::Failed,
+                }),
+                None => self.plan_rollback(),
+            },
+            RunStatus::RollingBack => self.follow_back(now),
+            _ => Decision::none(),
+        }
+    }
+
+    fn prepared(
+        &self,
+        key: StepKey,
+        attempt: u32,
+        done: Option<&[crate::expr::Evidence]>,
+        captured: Option<&Value>,
+        failure: Option<&Failure>,
+        now: i64,
+    ) -> Decision {
+        if let Some(failure) = failure {
+            return self.attempt_failed(key, attempt, failure, &Report::default(), now);
+        }
+        let step = self.plan.name(key);
+        match done {
+            Some(evidence)
+                if evidence
+                    .iter()
+                    .all(|evidence| evidence.verdict == Verdict::Pass) =>
+            {
+                let reason = SkipReason::AlreadyDone(evidence.to_vec());
+                return Decision::event(StepEvent::Skipped { step, reason });
+            }
+            _ => {}
+        }
+        if !self.goes_on() {
+            // it was read, and is not started any more
+            let failure = Failure {
+                cause: Cause::Stopped,
+                outcome: Outcome::NotApplied,
+                message: "the run is stopping".into(),
+                hint: None,
+            };
+            let report = Box::new(Report::default());
+            return Decision::event(StepEvent::Failed {
+                step,
+                attempt,
+                failure,
+                report,
+                retry_at: None,
+                tolerated: true,
+            });
+        }
+        let captured = captured.cloned();
+        Decision::event(StepEvent::Started {
+            step,
+            attempt,
+            captured,
+        })
+        .with(Effect::Execute { key, attempt })
+    }
+
+    /// A step that cannot start; nothing of it happened.
+    fn failed_before_start(&self, key: StepKey, failure: Failure) -> Decision {
+        let failed = StepEvent::Failed {
+            step: self.plan.name(key),
+            attempt: 1,
+            failure: failure.clone(),
+            report: Box::default(),
+            retry_at: None,
+            tolerated: false,
+        };
+        let phase = self.plan.phase_of(key.step);
+        Decision::event(failed)
+            .and(RunEvent::Failed(self.run_failure(
+                Some(key),
+                phase,
+                &failure,
+            )))
+            .with(Effect::StopReading)
+    }
+
+    fn broken_when(
+        &self,
+        key: Option<StepKey>,
+        phase: usize,
+        evidence: &crate::expr::Evidence,
+    ) -> Decision {
+        let reason = evidence.reason.clone().unwrap_or_default();
+        let failure = invalid(format!(
+            "`when: {}` has no answer: {reason}",
+            evidence.expression
+        ));
+        match key {
+            Some(key) => self.failed_before_start(key, failure),
+            None => Decision::event(RunEvent::Failed(self.run_failure(None, phase, &failure)))
+                .with(Effect::StopReading),
+        }
+    }
+
+    fn run_failure(&self, key: Option<StepKey>, phase: usize, failure: &Failure) -> RunFailure {
+        RunFailure {
+            step: key.map(|key| self.plan.name(key)),
+            phase: Some(self.plan.runbook.phases[phase].name.value.clone()),
+            failure: failure.clone(),
+        }
+    }
+
+    fn snapshots_taken(moment: Moment, taken: &[SnapshotTaken]) -> Decision {
+        let decision = Decision::event(SnapshotEvent::Taken {
+            moment,
+            snapshots: taken.to_vec(),
+        });
+        let Some(failed) = taken.iter().find(|snapshot| snapshot.failure.is_some()) else {
+            return decision;
+        };
+        // without the state before, nothing could be compared; later sets only describe
+        match (&failed.failure, moment) {
+            (Some(failure), Moment::Before) => {
+                let message = format!("snapshot `{}`: {}", failed.name, failure.message);
+                let failure = Failure {
+                    message,
+                    ..failure.clone()
+                };
+                decision
+                    .and(RunEvent::Failed(RunFailure {
+                        step: None,
+                        phase: None,
+                        failure,
+                    }))
+                    .with(Effect::StopReading)
+            }
+            _ => decision,
+        }
+    }
+
+    /// When all phases are over: the last snapshots, then the end.
+    fn end_well(&self) -> Decision {
+        if self.phases_over < self.phases.len() || self.in_flight > 0 || self.waiting > 0 {
+            return Decision::none();
+        }
+        let wanted = self.snapshots.contains_key(&Moment::Before);
+        match self.snapshots.get(&Moment::After) {
+            None if wanted => {
+                let event = SnapshotEvent::Taking {
+                    moment: Moment::After,
+                };
+                Decision::event(event).with(Effect::Snapshots {
+                    moment: Moment::After,
+                })
+            }
+            Some(SnapshotState::Taking) => Decision::none(),
+            _ => Decision::event(RunEvent::Finished {
+                status: RunStatus::Succeeded,
+            }),
+        }
+    }
+
+    fn plan_rollback(&self) -> Decision {
+        let (items, not_undone) = self.rollback_list();
+        let Some(cause) = self.failure.clone() else {
+            return Decision::none();
+        };
+        Decision::event(RollbackEvent::Planned {
+            cause,
+            items,
+            not_undone,
+        })
+    }
+}
+
+impl Fan {
+    pub(super) fn all_over(&self) -> bool {
+        self.running == 0 && (self.over == self.items.len() || self.failed)
+    }
+}
+
+fn invalid(message: String) -> Failure {
+    Failure {
+        cause: Cause::Invalid,
+        outcome: Outcome::NotApplied,
+        message,
+        hint: None,
+    }
+}

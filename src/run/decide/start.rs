@@ -1,0 +1,184 @@
+//! What starts next, and what must be known before it may.
+
+use serde_json::Value;
+
+use super::super::effect::{Decision, Effect};
+use super::super::state::{RunState, SnapshotState, StepStatus};
+use super::invalid;
+use crate::event::{Failure, Moment, SkipReason, SnapshotEvent, StepEvent};
+use crate::expr::Verdict;
+use crate::plan::StepKey;
+use crate::runbook::model::{Items, Step, Undo};
+
+impl RunState {
+    /// The first phase that can start something, if there is room.
+    pub(super) fn start_something(&self, now: i64) -> Option<Decision> {
+        if self.in_flight >= self.room() {
+            return None;
+        }
+        self.startable
+            .iter()
+            .find_map(|phase| self.start_in(*phase, now))
+    }
+
+    pub(super) fn start_in(&self, phase: usize, now: i64) -> Option<Decision> {
+        let state = &self.phases[phase];
+        let def = &self.plan.runbook.phases[phase];
+        if let (Some(when), None) = (&def.when, state.started_at) {
+            let evidence = when.judge(&self.scope_for(when, now));
+            match evidence.verdict {
+                Verdict::Pass => {}
+                Verdict::Fail => {
+                    let phase = def.name.value.clone();
+                    return Some(Decision::event(StepEvent::PhaseSkipped { phase, evidence }));
+                }
+                Verdict::Inconclusive | Verdict::Error => {
+                    return Some(self.broken_when(None, phase, &evidence));
+                }
+            }
+        }
+        // a fan that has room comes before the next step
+        if let Some(decision) = self.start_item(phase) {
+            return Some(decision);
+        }
+        if state.next >= def.steps.len() || state.running >= def.parallel {
+            return None;
+        }
+        let key = StepKey::of(self.plan.step_of(phase, state.next));
+        self.start_step(key, phase, now)
+    }
+
+    /// The next item of a fan of this phase.
+    fn start_item(&self, phase: usize) -> Option<Decision> {
+        self.phases[phase].fans.iter().find_map(|at| {
+            let (fan, step) = (self.fans.get(at)?, self.plan.step(*at));
+            let parallel = step
+                .for_each
+                .as_ref()
+                .map_or(1, |for_each| for_each.parallel);
+            let open = fan.next < fan.items.len() && fan.running < parallel && !fan.failed;
+            let key = StepKey::item(*at, u32::try_from(fan.next).ok()?);
+            (open && !self.held_by_snapshots(step)).then(|| self.begin_attempt(key, 1))
+        })
+    }
+
+    pub(super) fn start_step(&self, key: StepKey, phase: usize, now: i64) -> Option<Decision> {
+        let step = self.plan.step(key.step);
+        if let Some(when) = &step.when {
+            let evidence = when.judge(&self.scope_for(when, now));
+            match evidence.verdict {
+                Verdict::Pass => {}
+                Verdict::Fail => {
+                    let reason = SkipReason::When(evidence);
+                    return Some(Decision::event(StepEvent::Skipped {
+                        step: self.plan.name(key),
+                        reason,
+                    }));
+                }
+                Verdict::Inconclusive | Verdict::Error => {
+                    return Some(self.broken_when(Some(key), phase, &evidence));
+                }
+            }
+        }
+        if step.changes() && !self.plan.runbook.snapshots.is_empty() {
+            match self.snapshots.get(&Moment::Before) {
+                None => {
+                    let event = SnapshotEvent::Taking {
+                        moment: Moment::Before,
+                    };
+                    return Some(Decision::event(event).with(Effect::Snapshots {
+                        moment: Moment::Before,
+                    }));
+                }
+                Some(SnapshotState::Taking) => return None,
+                Some(SnapshotState::Taken(_)) => {}
+            }
+        }
+        if let Some(failure) = self.missing_backup(step, now) {
+            return Some(self.failed_before_start(key, failure));
+        }
+        if step.for_each.is_some() {
+            return Some(self.expand(key, step, now));
+        }
+        Some(self.begin_attempt(key, 1))
+    }
+
+    fn held_by_snapshots(&self, step: &Step) -> bool {
+        step.changes()
+            && matches!(
+                self.snapshots.get(&Moment::Before),
+                Some(SnapshotState::Taking)
+            )
+    }
+
+    /// The intent of an attempt, or what has to be read before it.
+    pub(super) fn begin_attempt(&self, key: StepKey, attempt: u32) -> Decision {
+        let step = self.plan.step(key.step);
+        let name = self.plan.name(key);
+        if step.done_when.is_some() || (attempt == 1 && matches!(step.undo, Undo::Auto(_))) {
+            return Decision::event(StepEvent::Checking {
+                step: name,
+                attempt,
+            })
+            .with(Effect::Prepare { key, attempt });
+        }
+        Decision::event(StepEvent::Started {
+            step: name,
+            attempt,
+            captured: None,
+        })
+        .with(Effect::Execute { key, attempt })
+    }
+
+    fn expand(&self, key: StepKey, step: &Step, now: i64) -> Decision {
+        let name = self.plan.name(key);
+        let items = match step.for_each.as_ref().map(|for_each| &for_each.items) {
+            Some(Items::Listed(items)) => Ok(items.clone()),
+            Some(Items::Computed(expr)) => match expr.value(&self.scope_for(expr, now)) {
+                Ok(Value::Array(items)) => Ok(items),
+                Ok(other) => Err(format!(
+                    "`for_each` needs a list, and `{}` is `{other}`",
+                    expr.text()
+                )),
+                Err(error) => Err(format!("`for_each`: {error}")),
+            },
+            None => Ok(Vec::new()),
+        };
+        match items {
+            Ok(items) if items.is_empty() => Decision::event(StepEvent::Skipped {
+                step: name,
+                reason: SkipReason::NoItems,
+            }),
+            Ok(items) => Decision::event(StepEvent::Expanded { step: name, items }),
+            Err(message) => self.failed_before_start(key, invalid(message)),
+        }
+    }
+
+    fn missing_backup(&self, step: &Step, now: i64) -> Option<Failure> {
+        let required = step.requires_backup.as_ref()?;
+        let name = required.step.as_str();
+        let at = self.plan.find(name)?;
+        let state = self.steps[at as usize];
+        if state.status != StepStatus::Done {
+            return Some(invalid(format!(
+                "the backup `{name}` that it requires is {}",
+                state.status.word()
+            )));
+        }
+        let kept = self.results.get(name)?;
+        let ended = kept.get("ended_at").and_then(Value::as_i64).unwrap_or(0);
+        let age = std::time::Duration::from_millis(u64::try_from(now - ended).unwrap_or(0));
+        match required.younger_than {
+            Some(limit) if age > limit => {
+                let (age, limit) = (
+                    crate::runbook::units::human(age),
+                    crate::runbook::units::human(limit),
+                );
+                Some(invalid(format!(
+                    "the backup `{name}` is {age} old, and may be {limit} at most"
+                )))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What can come in: reports of what was done, timers, orders.
+
+use serde_json::Value;
+
+use crate::event::{Failure, Moment, Parking, Report, SnapshotTaken};
+use crate::expr::Evidence;
+use crate::plan::StepKey;
+
+/// One input, with its time.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Milliseconds since the Unix epoch.
+    pub at: i64,
+    /// What came in.
+    pub kind: InputKind,
+}
+
+/// What came in.
+#[derive(Clone, Debug)]
+pub enum InputKind {
+    /// An engine takes the run up.
+    Begin {
+        /// Login name of the operator.
+        by: String,
+        /// Host of the engine.
+        host: String,
+        /// Process of the engine.
+        pid: u32,
+    },
+    /// Nothing new: what follows from the state as it is.
+    Advance,
+    /// What had to be read before a step was read.
+    Prepared {
+        /// The step.
+        key: StepKey,
+        /// The attempt.
+        attempt: u32,
+        /// `done_when`, when there is one.
+        done: Option<Vec<Evidence>>,
+        /// What `undo: auto` needs.
+        captured: Option<Value>,
+        /// Why it could not be read.
+        failure: Option<Failure>,
+    },
+    /// An attempt at a step is over: its action, or what it waited for after it.
+    Reported {
+        /// The step.
+        key: StepKey,
+        /// The attempt.
+        attempt: u32,
+        /// What it returned.
+        report: Box<Report>,
+        /// Why it failed.
+        failure: Option<Failure>,
+    },
+    /// The wait before a retry is over.
+    Due {
+        /// The step.
+        key: StepKey,
+    },
+    /// The wait before the retry of a rollback item is over.
+    ItemDue {
+        /// The item.
+        item: usize,
+    },
+    /// A set of snapshots was taken.
+    Snapshots {
+        /// Which set.
+        moment: Moment,
+        /// Each of them.
+        taken: Vec<SnapshotTaken>,
+    },
+    /// An attempt at a rollback item is over.
+    ItemReported {
+        /// Its place in the list.
+        item: usize,
+        /// The attempt.
+        attempt: u32,
+        /// What it returned.
+        report: Box<Report>,
+        /// Why it failed.
+        failure: Option<Failure>,
+    },
+    /// Stop: let what is in flight end, start nothing.
+    Stop {
+        /// Why.
+        reason: Parking,
+    },
+}
