@@ -84,8 +84,13 @@ impl StopSignal {
 
     /// Waits until the urgency is above `level`; for ever when nobody can raise it any more.
     pub async fn above(&mut self, level: Stop) -> Stop {
-        match self.0.wait_for(|stop| *stop > level).await {
-            Ok(stop) => *stop,
+        let reached = self
+            .0
+            .wait_for(|stop| *stop > level)
+            .await
+            .map(|stop| *stop);
+        match reached {
+            Ok(stop) => stop,
             Err(_) => std::future::pending().await,
         }
     }

@@ -11,8 +11,10 @@ pub mod http;
 pub mod log;
 pub mod notify;
 pub mod redis;
+pub mod registry;
 pub mod shell;
 pub mod sql;
+pub mod wait;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -20,6 +22,7 @@ use serde_json::Value;
 
 pub use context::{Call, Context, Output, Stop, StopSignal, Stream, Target};
 pub use error::ActionError;
+pub use registry::Registry;
 
 use crate::runbook::Spec;
 

@@ -1,0 +1,78 @@
+//! The part of an output that is kept for `result`: its beginning, and what was left out is counted.
+
+/// Bytes of each stream that `result` holds (limits of the reliability contract).
+pub(super) const KEPT: usize = 64 << 10;
+
+/// A stream's beginning and its length.
+#[derive(Default)]
+pub(super) struct Kept {
+    head: Vec<u8>,
+    /// The last bytes, for the last line of a long output.
+    tail: Vec<u8>,
+    /// Bytes that came.
+    pub(super) seen: u64,
+}
+
+impl Kept {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.seen += bytes.len() as u64;
+        let room = KEPT - self.head.len();
+        let (head, rest) = bytes.split_at(room.min(bytes.len()));
+        self.head.extend_from_slice(head);
+        if !rest.is_empty() {
+            self.tail
+                .extend_from_slice(&rest[rest.len().saturating_sub(1_024)..]);
+            let over = self.tail.len().saturating_sub(1_024);
+            self.tail.drain(..over);
+        }
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.seen > self.head.len() as u64
+    }
+
+    /// The kept text without its last newline; what is no UTF-8 is replaced.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::from_utf8_lossy(&self.head).into_owned();
+        if !self.is_cut() && text.ends_with('\n') {
+            text.pop();
+            if text.ends_with('\r') {
+                text.pop();
+            }
+        }
+        text
+    }
+
+    /// The last line that is not blank, at most 200 characters of it.
+    pub(super) fn last_line(&self) -> Option<String> {
+        let end = if self.tail.is_empty() {
+            &self.head
+        } else {
+            &self.tail
+        };
+        let end = &end[end.len().saturating_sub(1_024)..];
+        let text = String::from_utf8_lossy(end);
+        let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
+        Some(line.trim().chars().take(200).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_beginning_and_says_what_is_missing() {
+        let mut kept = Kept::default();
+        kept.push(b"one\n");
+        assert_eq!((kept.text().as_str(), kept.is_cut()), ("one", false));
+        for _ in 0..KEPT {
+            kept.push(b"x");
+        }
+        kept.push(b"\nthe end\n");
+        assert!(kept.is_cut());
+        assert_eq!(kept.text().len(), KEPT);
+        assert_eq!(kept.seen, KEPT as u64 + 13);
+        assert_eq!(kept.last_line().as_deref(), Some("the end"));
+    }
+}
