@@ -1,1 +1,104 @@
-//! (being built)
+//! Redis: commands, statistics, configuration, and the keys of one database saved, put back and
+//! flushed behind an identity fence.
+//!
+//! Every call opens a connection of its own ([`client::Link`]): a blocking command or a timeout
+//! cannot stall another step, and nothing has to be repaired afterwards. Cluster redirections are
+//! refused in words, never followed.
+
+mod address;
+mod argv;
+mod backup;
+mod client;
+mod command;
+mod config;
+mod delete;
+mod dump;
+mod flush;
+mod glob;
+mod info;
+mod meter;
+mod reply;
+mod restore;
+mod roundtrip;
+mod stats;
+mod trouble;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+
+use super::Action;
+
+/// All Redis actions.
+pub const ACTIONS: &[&dyn Action] = &[
+    &command::Command,
+    &info::Info,
+    &stats::Stats,
+    &roundtrip::Roundtrip,
+    &config::ConfigGet,
+    &config::Config,
+    &delete::Delete,
+    &backup::Backup,
+    &restore::Restore,
+    &flush::Flush,
+];
+
+/// Configuration whose values are secrets: never shown, never journaled.
+const SECRET_SETTINGS: &[&str] = &[
+    "requirepass",
+    "masterauth",
+    "primaryauth",
+    "tls-key-file-pass",
+    "tls-client-key-file-pass",
+];
+
+/// Stands where a secret value would.
+const HIDDEN: &str = "(hidden)";
+
+/// A scalar as Redis takes it: numbers as written, `true` and `false` as `yes` and `no`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Scalar;
+        impl de::Visitor<'_> for Scalar {
+            type Value = Text;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text or a number")
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Text, E> {
+                Ok(Text(value.to_owned()))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Text, E> {
+                Ok(Text(value.to_string()))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Text, E> {
+                Ok(Text(value.to_string()))
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Text, E> {
+                Ok(Text(value.to_string()))
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Text, E> {
+                Ok(Text(if value { "yes" } else { "no" }.into()))
+            }
+        }
+        deserializer.deserialize_any(Scalar)
+    }
+}
+
+impl JsonSchema for Text {
+    fn schema_name() -> Cow<'static, str> {
+        "RedisText".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number", "boolean"] })
+    }
+}

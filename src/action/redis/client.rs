@@ -1,0 +1,405 @@
+//! [`Link`]: one connection to a Redis server, for one call.
+//!
+//! It logs in, chooses the database and names itself before the first command, so that everything
+//! that fails until then is known to have changed nothing. A link that failed is not used again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, Pipeline,
+    RedisConnectionInfo, RedisError, TlsCertificates, Value,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::address::Address;
+use super::meter::{Meter, Metered};
+use super::trouble::{self, Effect};
+use crate::action::{ActionError, Call, Context};
+use crate::event::Cause;
+use crate::runbook::units::human_bytes;
+
+/// The largest reply that is taken.
+pub(super) const REPLY_MAX: u64 = 64 << 20;
+/// The same for what goes to a file piece by piece: Redis holds no larger value.
+pub(super) const VALUE_MAX: u64 = 1 << 30;
+/// How long a reply may take when nothing says.
+const REPLY: Duration = Duration::from_secs(30);
+/// How long it may take for commands that are known to take long.
+const LONG_REPLY: Duration = Duration::from_secs(24 * 3600);
+
+/// One connection.
+pub(super) struct Link {
+    connection: MultiplexedConnection,
+    driver: Option<JoinHandle<()>>,
+    meter: Arc<Meter>,
+    /// Where it leads.
+    pub address: Address,
+    deadline: Option<Instant>,
+    patience: Duration,
+    reply_max: u64,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            driver.abort();
+        }
+    }
+}
+
+impl Link {
+    /// Connects to the call's target.
+    pub async fn open(cx: &Context, call: &Call) -> Result<Self, ActionError> {
+        Self::open_at(cx, Address::of(call)?).await
+    }
+
+    /// Connects to `address`.
+    pub async fn open_at(cx: &Context, address: Address) -> Result<Self, ActionError> {
+        let limit = cx.time_left(address.connect);
+        let peer = address.peer.clone();
+        let opened = async {
+            let (connection, driver, meter) = connect(&address).await?;
+            let mut link = Self {
+                connection,
+                driver,
+                meter,
+                patience: address.reply.unwrap_or(REPLY),
+                address,
+                deadline: cx.deadline,
+                reply_max: REPLY_MAX,
+            };
+            link.log_in(&cx.idempotency_key).await?;
+            Ok(link)
+        };
+        match timeout(limit, opened).await {
+            Ok(result) => result,
+            Err(_) => Err(trouble::connect_timeout(&peer, limit)),
+        }
+    }
+
+    /// For commands that may take as long as the attempt, unless the target has a `timeout`.
+    pub fn patient(&mut self) {
+        self.patience = self.address.reply.unwrap_or(LONG_REPLY);
+    }
+
+    /// For replies that are written away at once.
+    pub fn large_replies(&mut self) {
+        self.reply_max = VALUE_MAX;
+    }
+
+    /// `` `cache` (127.0.0.1:6379) ``.
+    pub fn peer(&self) -> &str {
+        &self.address.peer
+    }
+
+    /// Sends one command and waits for its reply.
+    pub async fn ask<A: AsRef<[u8]>>(
+        &mut self,
+        effect: Effect,
+        argv: &[A],
+    ) -> Result<Value, ActionError> {
+        let mut command = redis::Cmd::new();
+        for arg in argv {
+            command.arg(arg.as_ref());
+        }
+        let verb = verb(argv);
+        let limit = self.wait();
+        self.meter.allow(self.reply_max);
+        let sent = self.connection.send_packed_command(&command);
+        let reply = match timeout(limit, sent).await {
+            Err(_) => return Err(trouble::timeout(self.peer(), effect, &verb, limit)),
+            Ok(Err(error)) => return Err(self.failed(effect, &verb, error)),
+            Ok(Ok(reply)) => reply,
+        };
+        if let Value::ServerError(error) = &reply {
+            let detail = error.details().unwrap_or_default();
+            return Err(trouble::server(self.peer(), effect, error.code(), detail));
+        }
+        Ok(reply)
+    }
+
+    /// Sends the commands in one go; an error reply stands in its command's place.
+    pub async fn ask_many(
+        &mut self,
+        effect: Effect,
+        commands: &[Vec<Vec<u8>>],
+    ) -> Result<Vec<Value>, ActionError> {
+        let Some(first) = commands.first() else {
+            return Ok(Vec::new());
+        };
+        let verb = verb(first);
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        for argv in commands {
+            let mut command = redis::Cmd::new();
+            for arg in argv {
+                command.arg(arg.as_slice());
+            }
+            pipeline.add_command(command);
+        }
+        let limit = self.wait();
+        self.meter.allow(self.reply_max);
+        let sent = self
+            .connection
+            .send_packed_commands(&pipeline, 0, commands.len());
+        let replies = match timeout(limit, sent).await {
+            Err(_) => return Err(trouble::timeout(self.peer(), effect, &verb, limit)),
+            Ok(Err(error)) => return Err(self.failed(effect, &verb, error)),
+            Ok(Ok(replies)) => replies,
+        };
+        if replies.len() == commands.len() {
+            Ok(replies)
+        } else {
+            let reason = "the replies do not match the commands";
+            Err(trouble::lost(self.peer(), effect, &verb, reason))
+        }
+    }
+
+    fn wait(&self) -> Duration {
+        self.deadline.map_or(self.patience, |deadline| {
+            deadline
+                .saturating_duration_since(Instant::now())
+                .min(self.patience)
+        })
+    }
+
+    fn failed(&self, effect: Effect, verb: &str, error: RedisError) -> ActionError {
+        if self.meter.exceeded() {
+            return ActionError::limit(
+                effect.with_reply(),
+                format!(
+                    "{} sent a reply to `{verb}` of more than {}",
+                    self.peer(),
+                    human_bytes(self.reply_max)
+                ),
+            )
+            .hint("ask for less: a range, SCAN with COUNT, a single field");
+        }
+        let text = error.to_string();
+        match error.into_server_errors().as_deref() {
+            Some([(_, first), ..]) => trouble::server(
+                self.peer(),
+                effect,
+                first.code(),
+                first.details().unwrap_or_default(),
+            ),
+            _ => trouble::lost(self.peer(), effect, verb, &text),
+        }
+    }
+
+    async fn log_in(&mut self, name: &str) -> Result<(), ActionError> {
+        if let Some(password) = &self.address.password {
+            let mut auth = redis::cmd("AUTH");
+            if let Some(user) = &self.address.user {
+                auth.arg(user);
+            }
+            auth.arg(password);
+            self.meter.allow(self.reply_max);
+            match self.connection.send_packed_command(&auth).await {
+                Ok(Value::ServerError(error)) => {
+                    let detail = error.details().unwrap_or_default();
+                    return Err(trouble::login(self.peer(), error.code(), detail));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    return Err(match error.into_server_errors().as_deref() {
+                        Some([(_, first), ..]) => trouble::login(
+                            self.peer(),
+                            first.code(),
+                            first.details().unwrap_or_default(),
+                        ),
+                        _ => self.no_start(),
+                    });
+                }
+            }
+        }
+        if self.address.db != 0 {
+            let db = self.address.db.to_string();
+            self.ask(Effect::Reads, &["SELECT", db.as_str()])
+                .await
+                .map_err(|error| {
+                    if error.message.contains("out of range") {
+                        ActionError::invalid(format!("{} has no database {db}", self.peer()))
+                            .hint("see CONFIG GET databases, or name another `db`")
+                    } else {
+                        error
+                    }
+                })?;
+        }
+        // only a name for people who look at CLIENT LIST: a server that refuses it is fine
+        match self
+            .ask(Effect::Reads, &["CLIENT", "SETNAME", &clean_name(name)])
+            .await
+        {
+            Err(error) if error.cause == Cause::Unreachable => Err(self.no_start()),
+            Err(error) if error.message.contains("NOAUTH") => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn no_start(&self) -> ActionError {
+        let message = format!(
+            "{} closed the connection before it could be used",
+            self.peer()
+        );
+        let hint = if matches!(self.address.socket, ConnectionAddr::Tcp(..)) {
+            "does that port speak TLS? then write rediss://; or `maxclients` is reached"
+        } else {
+            "`maxclients` may be reached; see the server's log"
+        };
+        ActionError::unreachable(message).hint(hint)
+    }
+}
+
+/// What a message calls a command: its first word, with the second where that says what is done.
+pub(super) fn verb<A: AsRef<[u8]>>(argv: &[A]) -> String {
+    const FAMILIES: &[&str] = &[
+        "ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DEBUG", "FUNCTION", "LATENCY", "MEMORY",
+        "MODULE", "OBJECT", "PUBSUB", "SCRIPT", "SLOWLOG", "XGROUP", "XINFO",
+    ];
+    let word = |at: usize| {
+        argv.get(at)
+            .map(|arg| String::from_utf8_lossy(arg.as_ref()).to_uppercase())
+    };
+    match (word(0), word(1)) {
+        (Some(first), Some(second)) if FAMILIES.contains(&first.as_str()) => {
+            format!("{first} {second}")
+        }
+        (first, _) => first.unwrap_or_default(),
+    }
+}
+
+/// A client name without the spaces and control characters that Redis refuses.
+fn clean_name(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_ascii_graphic() { c } else { '_' })
+        .take(128)
+        .collect()
+}
+
+type Opened = (MultiplexedConnection, Option<JoinHandle<()>>, Arc<Meter>);
+
+async fn connect(address: &Address) -> Result<Opened, ActionError> {
+    match &address.socket {
+        ConnectionAddr::Tcp(_, port) => {
+            let places = resolve(address, *port).await?;
+            let stream = TcpStream::connect(places.as_slice())
+                .await
+                .map_err(|error| trouble::connect(&address.peer, &error))?;
+            stream.set_nodelay(true).ok();
+            over(address, stream).await
+        }
+        ConnectionAddr::Unix(path) => {
+            let stream = UnixStream::connect(path)
+                .await
+                .map_err(|error| trouble::connect(&address.peer, &error))?;
+            over(address, stream).await
+        }
+        ConnectionAddr::TcpTls { port, .. } => {
+            resolve(address, *port).await?;
+            over_tls(address).await
+        }
+        _ => Err(ActionError::invalid(format!(
+            "{}: this kind of address is not supported",
+            address.peer
+        ))),
+    }
+}
+
+async fn resolve(address: &Address, port: u16) -> Result<Vec<std::net::SocketAddr>, ActionError> {
+    let unknown = || trouble::no_such_host(&address.peer, &address.host);
+    let found: Vec<_> = tokio::net::lookup_host((address.host.as_str(), port))
+        .await
+        .map_err(|_| unknown())?
+        .collect();
+    if found.is_empty() {
+        return Err(unknown());
+    }
+    Ok(found)
+}
+
+/// Neither log in nor name the library: [`Link::log_in`] does, with errors told apart.
+fn bare() -> RedisConnectionInfo {
+    RedisConnectionInfo::default().set_skip_set_lib_name()
+}
+
+/// The library's own limits are off: each command has its own.
+fn untimed() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_response_timeout(None)
+        .set_connection_timeout(None)
+}
+
+async fn over<S>(address: &Address, stream: S) -> Result<Opened, ActionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let meter = Arc::new(Meter::default());
+    meter.allow(REPLY_MAX);
+    let stream = Metered {
+        stream,
+        meter: meter.clone(),
+    };
+    let (connection, driver) = MultiplexedConnection::new_with_config(&bare(), stream, untimed())
+        .await
+        .map_err(|error| {
+            ActionError::unreachable(format!("{} cannot be used: {error}", address.peer))
+        })?;
+    Ok((connection, Some(tokio::spawn(driver)), meter))
+}
+
+async fn over_tls(address: &Address) -> Result<Opened, ActionError> {
+    // an error means that somebody installed one before, which is as good
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let unusable = |error: RedisError| trouble::tls(&address.peer, &error.to_string());
+    let info = address
+        .socket
+        .clone()
+        .into_connection_info()
+        .map_err(unusable)?
+        .set_redis_settings(bare());
+    let client = match &address.ca {
+        None => Client::open(info).map_err(unusable)?,
+        Some(file) => {
+            let pem = tokio::fs::read(file).await.map_err(|error| {
+                ActionError::invalid(format!(
+                    "{}: cannot read `ca` `{}`: {error}",
+                    address.peer,
+                    file.display()
+                ))
+            })?;
+            let authority = TlsCertificates {
+                client_tls: None,
+                root_cert: Some(pem),
+            };
+            Client::build_with_tls(info, authority).map_err(unusable)?
+        }
+    };
+    let connection = client
+        .get_multiplexed_async_connection_with_config(&untimed())
+        .await
+        .map_err(|error| match error.is_connection_refusal() {
+            true => trouble::connect(
+                &address.peer,
+                &std::io::Error::from(std::io::ErrorKind::ConnectionRefused),
+            ),
+            false => unusable(error),
+        })?;
+    Ok((connection, None, Arc::new(Meter::default())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_fit_for_the_server() {
+        assert_eq!(clean_name("ferry:r:a b\n:do"), "ferry:r:a_b_:do");
+        assert_eq!(verb(&["config", "get", "x"]), "CONFIG GET");
+        assert_eq!(verb(&["get", "x"]), "GET");
+    }
+}

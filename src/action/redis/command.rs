@@ -1,0 +1,115 @@
+//! `redis`: any one command.
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::argv::Argv;
+use super::client::{Link, verb};
+use super::trouble::Effect;
+use super::{HIDDEN, SECRET_SETTINGS, reply};
+use crate::action::{Action, ActionError, Call, Context, params};
+use crate::runbook::{Class, Spec, TargetKind};
+
+/// One command.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Params {
+    /// The command: one line such as `CONFIG GET maxmemory`, or a list of words.
+    command: Argv,
+}
+
+/// The action.
+pub(super) struct Command;
+
+static SPEC: Spec = Spec {
+    targets: &[TargetKind::Redis],
+    short: Some("command"),
+    program_text: &["command"],
+    values_go_in: "write the command as a list, where each item may be a value: \
+                   `redis: {command: [SET, key, \"${{ inputs.value }}\"]}`",
+    class,
+    results: &[
+        (
+            "reply",
+            "the reply: text, a number, null, or a list of these; bytes that are not text are {hex}",
+        ),
+        ("latency_ms", "from sending to the reply, in milliseconds"),
+    ],
+    ..Spec::of::<Params>("redis", "carries out one Redis command")
+};
+
+/// Reading only when the command is known to.
+fn class(params: &Value) -> Class {
+    let command = match params {
+        Value::Object(map) => map.get("command").unwrap_or(&Value::Null),
+        short => short,
+    };
+    let read = serde_json::from_value::<Argv>(command.clone())
+        .is_ok_and(|argv| argv.effect() == Effect::Reads);
+    if read {
+        Class::Reading
+    } else {
+        Class::Changing
+    }
+}
+
+#[async_trait]
+impl Action for Command {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn describe(&self, call: &Call) -> String {
+        match params::<Params>(&SPEC, call) {
+            Ok(params) => params
+                .command
+                .0
+                .iter()
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect::<Vec<_>>()
+                .join(" "),
+            Err(_) => "a Redis command".into(),
+        }
+    }
+
+    async fn execute(&self, cx: &Context, call: &Call) -> Result<Value, ActionError> {
+        let Params { command } = params(&SPEC, call)?;
+        let effect = command.effect();
+        let mut link = Link::open(cx, call).await?;
+        link.patient();
+        let started = Instant::now();
+        let answer = link.ask(effect, &command.0).await?;
+        let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
+        let name = verb(&command.0);
+        let mut shown = reply::to_json(&answer).map_err(|over| {
+            ActionError::limit(
+                effect.with_reply(),
+                format!("{}: the reply to `{name}` is {over}", link.peer()),
+            )
+            .hint("ask for less: a range, SCAN with COUNT, a single field")
+        })?;
+        if name == "CONFIG GET" {
+            hide_secrets(&mut shown);
+        }
+        Ok(json!({ "reply": shown, "latency_ms": latency_ms }))
+    }
+}
+
+/// In a flat list of names and values, hides the values of secret settings.
+fn hide_secrets(list: &mut Value) {
+    let Some(items) = list.as_array_mut() else {
+        return;
+    };
+    for pair in items.chunks_exact_mut(2) {
+        let secret = pair[0]
+            .as_str()
+            .is_some_and(|name| SECRET_SETTINGS.contains(&name.to_lowercase().as_str()));
+        if secret && pair[1] != "" {
+            pair[1] = json!(HIDDEN);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `redis.stats`: the figures that people look at, under stable names; also a good snapshot.
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::client::Link;
+use super::info;
+use super::trouble::Effect;
+use crate::action::{Action, ActionError, Call, Context, params};
+use crate::runbook::catalog::always_reading;
+use crate::runbook::{Spec, TargetKind};
+
+/// Nothing to choose.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Params {}
+
+/// The action.
+pub(super) struct Stats;
+
+static SPEC: Spec = Spec {
+    targets: &[TargetKind::Redis],
+    class: always_reading,
+    results: &[
+        (
+            "hit_rate",
+            "hits / (hits + misses) since the server started, 0 to 1; null when there were no lookups",
+        ),
+        ("hits", "lookups that found a key, since the server started"),
+        (
+            "misses",
+            "lookups that found none, since the server started",
+        ),
+        ("keys", "keys in the target's database"),
+        (
+            "keys_by_db",
+            "keys per database that has any, such as keys_by_db.db0",
+        ),
+        ("used_memory", "bytes in use"),
+        ("used_memory_peak", "most bytes ever in use"),
+        ("maxmemory", "the limit in bytes; 0: none"),
+        (
+            "memory_share",
+            "used_memory / maxmemory, 0 to 1; null without a limit",
+        ),
+        ("connected_clients", "clients, this one among them"),
+        ("blocked_clients", "clients that wait in a blocking command"),
+        (
+            "evicted_keys",
+            "keys thrown out for lack of memory, since the server started",
+        ),
+        (
+            "expired_keys",
+            "keys that ran out, since the server started",
+        ),
+        (
+            "fragmentation",
+            "memory taken from the system / memory in use",
+        ),
+        ("ops_per_sec", "commands per second now"),
+        ("role", "master or replica"),
+        ("redis_version", "such as 7.0.15"),
+        ("run_id", "the identity of this server process"),
+        ("uptime_s", "seconds since the server started"),
+        ("latency_ms", "one PING, in milliseconds"),
+    ],
+    ..Spec::of::<Params>(
+        "redis.stats",
+        "reads hit rate, keys, memory, clients and role",
+    )
+};
+
+#[async_trait]
+impl Action for Stats {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn describe(&self, _: &Call) -> String {
+        "read the server's statistics".into()
+    }
+
+    async fn execute(&self, cx: &Context, call: &Call) -> Result<Value, ActionError> {
+        let Params {} = params(&SPEC, call)?;
+        let mut link = Link::open(cx, call).await?;
+        let started = Instant::now();
+        link.ask(Effect::Reads, &["PING"]).await?;
+        let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
+        let info = info::read(&mut link, &[]).await?;
+        Ok(figures(&info, link.address.db, latency_ms))
+    }
+}
+
+/// `master` or `replica`, from INFO.
+pub(super) fn role(info: &Map<String, Value>) -> &'static str {
+    match info.get("role").and_then(Value::as_str) {
+        Some("master") => "master",
+        Some("slave" | "replica") => "replica",
+        _ => "unknown",
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share of counts")]
+fn figures(info: &Map<String, Value>, db: i64, latency_ms: f64) -> Value {
+    let int = |name: &str| info.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let share = |part: i64, whole: i64| {
+        if whole == 0 {
+            Value::Null
+        } else {
+            json!(part as f64 / whole as f64)
+        }
+    };
+    let text = |name: &str| info.get(name).cloned().unwrap_or(Value::Null);
+    let float = |name: &str| info.get(name).and_then(Value::as_f64);
+    let by_db: Map<String, Value> = info
+        .get("keyspace")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(name, part)| (name.clone(), part["keys"].clone()))
+        .collect();
+    let keys = by_db.get(&format!("db{db}")).cloned().unwrap_or(json!(0));
+    let (hits, misses) = (int("keyspace_hits"), int("keyspace_misses"));
+    json!({
+        "hit_rate": share(hits, hits + misses),
+        "hits": hits,
+        "misses": misses,
+        "keys": keys,
+        "keys_by_db": by_db,
+        "used_memory": int("used_memory"),
+        "used_memory_peak": int("used_memory_peak"),
+        "maxmemory": int("maxmemory"),
+        "memory_share": share(int("used_memory"), int("maxmemory")),
+        "connected_clients": int("connected_clients"),
+        "blocked_clients": int("blocked_clients"),
+        "evicted_keys": int("evicted_keys"),
+        "expired_keys": int("expired_keys"),
+        "fragmentation": float("mem_fragmentation_ratio"),
+        "ops_per_sec": float("instantaneous_ops_per_sec"),
+        "role": role(info),
+        "redis_version": text("redis_version"),
+        "run_id": text("run_id"),
+        "uptime_s": int("uptime_in_seconds"),
+        "latency_ms": latency_ms,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_lookups_is_not_a_rate() {
+        let none = figures(&Map::new(), 0, 1.0);
+        assert_eq!(none["hit_rate"], Value::Null);
+        assert_eq!(none["memory_share"], Value::Null);
+        let info = json!({ "keyspace_hits": 3, "keyspace_misses": 1, "role": "slave" });
+        let some = figures(info.as_object().unwrap(), 0, 1.0);
+        assert_eq!(some["hit_rate"], json!(0.75));
+        assert_eq!(some["role"], json!("replica"));
+    }
+}
