@@ -68,12 +68,15 @@ impl Link {
                 connection,
                 driver,
                 meter,
-                patience: address.reply.unwrap_or(REPLY),
+                // until it is ready, the limit around all of this is the only one
+                patience: LONG_REPLY,
+                deadline: None,
                 address,
-                deadline: cx.deadline,
                 reply_max: REPLY_MAX,
             };
             link.log_in(&cx.idempotency_key).await?;
+            link.patience = link.address.reply.unwrap_or(REPLY);
+            link.deadline = cx.deadline;
             Ok(link)
         };
         match timeout(limit, opened).await {
@@ -237,6 +240,7 @@ impl Link {
         {
             Err(error) if error.cause == Cause::Unreachable => Err(self.no_start()),
             Err(error) if error.message.contains("NOAUTH") => Err(error),
+            Err(error) if !matches!(error.cause, Cause::Failed | Cause::Denied) => Err(error),
             _ => Ok(()),
         }
     }
