@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ferry::action::redis::ACTIONS;
 use ferry::action::{Action, ActionError, Call, Target};
 use ferry::event::{Cause, Outcome};
-use ferry::runbook::{Class, TargetKind};
+use ferry::runbook::{Class, TargetKind, yaml};
 use serde_json::{Value, json};
 
 use crate::support::context::{call, context, target};
@@ -705,16 +705,25 @@ fn fill(server: &Server, db: u16) {
         .unwrap();
 }
 
-/// All keys with DUMP payload and whether they have a time to live.
+/// All keys with their value (as DUMP gives it; a set has no order, so its members) and whether
+/// they have a time to live.
 fn contents(server: &Server, db: u16) -> Vec<(Vec<u8>, Vec<u8>, bool)> {
     let mut link = server.connect(db);
     let mut keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut link).unwrap();
     keys.sort();
     keys.into_iter()
         .map(|key| {
-            let dump: Vec<u8> = redis::cmd("DUMP").arg(&key).query(&mut link).unwrap();
+            let kind: String = redis::cmd("TYPE").arg(&key).query(&mut link).unwrap();
+            let value: Vec<u8> = if kind == "set" {
+                let mut members: Vec<Vec<u8>> =
+                    redis::cmd("SMEMBERS").arg(&key).query(&mut link).unwrap();
+                members.sort();
+                members.join(&b',')
+            } else {
+                redis::cmd("DUMP").arg(&key).query(&mut link).unwrap()
+            };
             let ttl: i64 = redis::cmd("PTTL").arg(&key).query(&mut link).unwrap();
-            (key, dump, ttl > 0)
+            (key, value, ttl > 0)
         })
         .collect()
 }
@@ -1189,7 +1198,7 @@ async fn clusters_are_told_and_not_followed() {
         (Outcome::NotApplied, true)
     );
 
-    let (target, asked) = fake(b"-MOVED 3999 127.0.0.1:1\r\n".to_vec()).await;
+    let (target, asked) = fake(vec![b"-MOVED 3999 127.0.0.1:1\r\n".to_vec()]).await;
     let error = refused(json!("SET a b"), target).await;
     assert!(
         error.message.contains("lives on another node: MOVED 3999"),
@@ -1203,9 +1212,9 @@ async fn clusters_are_told_and_not_followed() {
     assert_eq!(asked.await.unwrap(), 1, "one connection, not a second try");
 }
 
-/// A server that answers the naming of the connection with OK and the command with `answer`, and
+/// A server that answers the naming of the connection with OK and the commands with `answers`, and
 /// then counts for a moment who else connects.
-async fn fake(answer: Vec<u8>) -> (Target, tokio::task::JoinHandle<usize>) {
+async fn fake(answers: Vec<Vec<u8>>) -> (Target, tokio::task::JoinHandle<usize>) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -1214,9 +1223,11 @@ async fn fake(answer: Vec<u8>) -> (Target, tokio::task::JoinHandle<usize>) {
         let mut buffer = [0; 4096];
         assert!(link.read(&mut buffer).await.unwrap() > 0);
         link.write_all(b"+OK\r\n").await.unwrap();
-        assert!(link.read(&mut buffer).await.unwrap() > 0);
-        // who is asked for too much hangs up
-        let _ = link.write_all(&answer).await;
+        for answer in answers {
+            assert!(link.read(&mut buffer).await.unwrap() > 0);
+            // who is sent too much hangs up
+            let _ = link.write_all(&answer).await;
+        }
         let mut connections = 1;
         let moment = Duration::from_millis(300);
         while tokio::time::timeout(moment, listener.accept())
@@ -1249,7 +1260,7 @@ async fn hostile_replies_end_in_errors() {
         ),
         (b":12\n\n\r\n".to_vec(), Outcome::Applied, ""),
     ] {
-        let (target, served) = fake(answer).await;
+        let (target, served) = fake(vec![answer]).await;
         let at = with_options(target, json!({ "timeout": "10s" }));
         match run("redis", json!("SET a b"), at).await {
             Err(error) => {
@@ -1259,5 +1270,93 @@ async fn hostile_replies_end_in_errors() {
             Ok(result) => assert!(says.is_empty(), "{result}"),
         }
         served.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_roundtrip_that_was_cut_is_cleaned_up() {
+    let db = own_db();
+    let dir = tempfile::tempdir().unwrap();
+    let cx = context(dir.path());
+    let call = call_at("redis.roundtrip", json!("probe"), shared().target(db));
+    let roundtrip = action("redis.roundtrip");
+    let captured = roundtrip.capture(&cx, &call).await.unwrap().unwrap();
+    let key = captured["key"].as_str().unwrap();
+    assert_eq!(key, "probe:ferry:test-run:step");
+    shared().ask::<()>(db, &["SET", key, "left"]);
+    shared().ask::<()>(db, &["SET", "probe", "not ours"]);
+    let undone = roundtrip.restore(&cx, &call, &captured).await.unwrap();
+    assert_eq!(undone, json!({ "deleted": 1 }));
+    let again = roundtrip.restore(&cx, &call, &captured).await.unwrap();
+    assert_eq!(again, json!({ "deleted": 0 }));
+    assert_eq!(shared().ask::<i64>(db, &["DBSIZE"]), 1);
+}
+
+#[tokio::test]
+async fn another_value_than_was_written_is_a_failure_and_the_key_is_deleted() {
+    let answers = ["+OK\r\n", "$1\r\ny\r\n", ":1\r\n"].map(|answer| answer.as_bytes().to_vec());
+    let (target, served) = fake(answers.to_vec()).await;
+    let params = json!({ "key": "k", "value": "x" });
+    let error = run("redis.roundtrip", params, target).await.unwrap_err();
+    assert!(
+        error.message.contains("gave back another value"),
+        "{}",
+        error.message
+    );
+    assert_eq!(
+        (error.cause, error.outcome),
+        (Cause::Failed, Outcome::NotApplied)
+    );
+    assert_eq!(error.result.unwrap()["ok"], false);
+    served.abort();
+}
+
+#[test]
+fn mistakes_are_seen_before_the_run() {
+    let check = |key: &str, yaml: &str| {
+        let node = yaml::parse(yaml, &yaml::Limits::default()).unwrap();
+        (action(key).spec().check)(&node).map_err(|error| error.message)
+    };
+    let hole = "'${{ inputs.x }}'";
+    for (key, yaml) in [
+        ("redis", "command: CONFIG GET maxmemory".to_owned()),
+        ("redis", format!("command: [SET, k, {hole}, EX, 60]")),
+        (
+            "redis.config",
+            format!("set: {{ maxmemory: {hole}, hz: 10, appendonly: no }}"),
+        ),
+        (
+            "redis.flush",
+            format!("{{ db: {hole}, confirm: {{ role: {hole}, max_keys: 10 }} }}"),
+        ),
+        (
+            "redis.flush",
+            "{ db: 1, confirm: { role: primary } }".to_owned(),
+        ),
+        ("redis.delete", format!("{{ match: {hole}, max_keys: 5 }}")),
+        ("redis.roundtrip", "{ key: a, ttl: 60s }".to_owned()),
+    ] {
+        assert_eq!(check(key, &yaml), Ok(()), "{key}: {yaml}");
+    }
+    for (key, yaml, says) in [
+        ("redis", "command: FLUSHALL", "`redis.flush`"),
+        ("redis", "command: 'GET \"a'", "is not closed"),
+        ("redis", "command: []", "the command is empty"),
+        ("redis.flush", "db: 1", "missing `confirm`"),
+        ("redis.flush", "{ db: 1, confirm: {} }", "missing `role`"),
+        (
+            "redis.flush",
+            "{ db: 1, confirm: { role: boss } }",
+            "`boss` is not one of",
+        ),
+        ("redis.delete", "match: x", "missing `max_keys`"),
+        (
+            "redis.roundtrip",
+            "{ key: a, ttl: 60 }",
+            "is not a duration",
+        ),
+    ] {
+        let message = check(key, yaml).unwrap_err();
+        assert!(message.contains(says), "{yaml}: {message}");
     }
 }
