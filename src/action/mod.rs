@@ -13,6 +13,7 @@ pub mod notify;
 pub mod redis;
 pub mod registry;
 pub mod shell;
+pub mod snapshot;
 pub mod sql;
 pub mod wait;
 

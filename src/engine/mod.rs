@@ -1,1 +1,21 @@
-//! (being built)
+//! The engine: carries decisions to adapters, and what they report back to the decisions.
+//!
+//! [`dispatcher`] is the one loop: wait for an input, decide, commit, show, hand out. [`executor`]
+//! carries out one effect at a time, each in its own task. The two share no state, only messages.
+//! It knows the traits of store and action, not which of them there are.
+
+pub mod bus;
+pub mod clock;
+pub mod dispatcher;
+pub mod executor;
+mod judge;
+mod job;
+mod output;
+mod probe;
+pub mod signals;
+mod snapshots;
+pub mod targets;
+
+pub use bus::{Bus, Subscriber};
+pub use dispatcher::{Engine, EngineError, Finished};
+pub use executor::Executor;

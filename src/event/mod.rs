@@ -11,6 +11,7 @@ pub mod rollback;
 pub mod run;
 pub mod snapshot;
 pub mod step;
+pub mod subscriber;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,7 @@ pub use outline::{Outline, PhaseOutline, StepOutline, UndoKind};
 pub use rollback::{NotUndone, Part, RollbackEvent, RollbackItem};
 pub use run::{Parking, RunEvent, RunFailure, RunOptions, RunStatus};
 pub use snapshot::{Moment, SnapshotEvent, SnapshotTaken};
+pub use subscriber::Subscriber;
 pub use step::{OutputKept, Report, SkipReason, StepEvent};
 
 /// One fact of a run.

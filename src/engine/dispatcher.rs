@@ -1,0 +1,311 @@
+//! The dispatcher: one loop that waits for an input, decides, commits, shows, and hands out.
+//!
+//! While a commit is being made durable, inputs go on being decided; what follows from them is the
+//! next commit. So the end of one step and the intent of the next share a sync, outcomes that come
+//! together are committed together, and nothing waits for the disk that need not.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::bus::{Bus, Subscriber};
+use super::clock::now_ms;
+use super::executor::Executor;
+use super::job::Shared;
+use super::signals::Signals;
+use super::targets;
+use crate::action::{Clients, Registry, Stop};
+use crate::event::run::Planned;
+use crate::event::{Event, EventKind, Parking, RunEvent, RunOptions, RunStatus};
+use crate::plan::Plan;
+use crate::run::{Decision, Effect, Input, InputKind, RunState};
+use crate::secret::{Masker, Secret};
+use crate::store::{Batch, Dispatched, Holder, Lease, NewRun, Store, StoreError};
+
+/// A run that is ready to start.
+pub struct Engine {
+    /// The run's id.
+    pub run: String,
+    /// What will run.
+    pub plan: Plan,
+    /// Path and text of the runbook, for the journal.
+    pub source: (String, String),
+    /// Values of the secret inputs.
+    pub secrets: HashMap<String, String>,
+    /// How.
+    pub options: RunOptions,
+    /// Where the journal is.
+    pub store: Arc<dyn Store>,
+    /// The run's own directory.
+    pub run_dir: PathBuf,
+    /// Where relative paths of the runbook start.
+    pub base_dir: PathBuf,
+    /// Who runs it.
+    pub holder: Holder,
+    /// Who is told.
+    pub subscribers: Vec<Box<dyn Subscriber>>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Where it stands.
+    pub status: RunStatus,
+    /// Why it was stopped, when it was.
+    pub stopped: Option<Parking>,
+}
+
+/// Why a run could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The journal failed; nothing was started after that.
+    #[error("the journal could not be written: {0}")]
+    Store(#[from] StoreError),
+    /// An address has no value.
+    #[error("target `{name}`: {reason}")]
+    Target {
+        /// The target.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A secret is too short to be masked.
+    #[error("{0}")]
+    Secret(String),
+    /// The run directory.
+    #[error("`{path}`: {error}")]
+    Directory {
+        /// The directory.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Signals.
+    #[error("signals cannot be received: {0}")]
+    Signals(std::io::Error),
+}
+
+impl Engine {
+    /// Carries the run out to its end, or until it is stopped.
+    ///
+    /// # Errors
+    /// When it cannot start, or the journal fails.
+    pub async fn run(mut self) -> Result<Finished, EngineError> {
+        let plan = Arc::new(std::mem::replace(&mut self.plan, empty_plan()));
+        let dir = self.run_dir.display().to_string();
+        let state = RunState::new(Arc::clone(&plan), &self.run, dir, self.options.clone());
+        let bus = Bus::start(std::mem::take(&mut self.subscribers));
+        let shared = self.shared(&plan, &state, &bus)?;
+        let signals = Signals::listen().map_err(EngineError::Signals)?;
+        std::fs::create_dir_all(&self.run_dir)
+            .map_err(|error| EngineError::Directory { path: self.run_dir.display().to_string(), error })?;
+        let locks = plan.runbook.locks.iter().map(|lock| lock.value.clone()).collect();
+        let new = NewRun { id: self.run.clone(), name: plan.runbook.name.value.clone(), at: now_ms(), locks };
+        self.store.create(&new).await?;
+        let lease = self.store.claim(&self.run, &self.holder).await?;
+        let (inputs, receiver) = mpsc::unbounded_channel();
+        let planned = self.planned(&plan);
+        let begin = InputKind::Begin {
+            by: self.holder.who.clone(),
+            host: self.holder.host.clone(),
+            pid: self.holder.pid,
+        };
+        let dispatcher = Dispatcher {
+            executor: Executor::new(Arc::new(shared), inputs),
+            state,
+            store: Arc::clone(&self.store),
+            lease: lease.clone(),
+            bus,
+            next_seq: 1,
+            pending: Pending::default(),
+        };
+        let finished = dispatcher.carry_on(planned, begin, receiver, signals).await;
+        // a lease that cannot be given back is seen to be dead with this process
+        let _ = self.store.release(&lease).await;
+        finished
+    }
+
+    fn shared(&self, plan: &Arc<Plan>, state: &RunState, bus: &Bus) -> Result<Shared, EngineError> {
+        let secrets = Arc::new(self.secrets.clone());
+        let mut scope = state.base_scope(now_ms());
+        scope.secrets = Arc::clone(&secrets);
+        let targets = targets::resolve(&plan.runbook, &scope)
+            .map_err(|(name, error)| EngineError::Target { name, reason: error.to_string() })?;
+        let mut hidden: Vec<(String, Secret)> =
+            self.secrets.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone()))).collect();
+        hidden.extend(targets::passwords(&targets));
+        let masker = Masker::new(hidden).map_err(|error| EngineError::Secret(error.to_string()))?;
+        Ok(Shared {
+            run: self.run.clone(),
+            plan: Arc::clone(plan),
+            registry: Registry::all(),
+            targets,
+            masker,
+            secrets,
+            clients: Arc::new(Clients::default()),
+            run_dir: self.run_dir.clone(),
+            base_dir: self.base_dir.clone(),
+            lines: bus.lines(),
+        })
+    }
+
+    fn planned(&mut self, plan: &Plan) -> EventKind {
+        let (source, text) = std::mem::take(&mut self.source);
+        EventKind::Run(RunEvent::Planned(Box::new(Planned {
+            name: plan.runbook.name.value.clone(),
+            title: plan.runbook.title.clone(),
+            source,
+            text,
+            digest: plan.digest.clone(),
+            inputs: plan.inputs.clone(),
+            secrets: plan.secrets.clone(),
+            outline: plan.outline(),
+            options: self.options.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        })))
+    }
+}
+
+fn empty_plan() -> Plan {
+    Plan::new(crate::runbook::Runbook::empty(), "", Default::default(), Vec::new())
+}
+
+/// What is decided and not yet durable.
+#[derive(Default)]
+struct Pending {
+    events: Vec<Event>,
+    effects: Vec<Effect>,
+    settled: Vec<String>,
+    status: Option<RunStatus>,
+}
+
+type Committing = Pin<Box<dyn Future<Output = Result<(Vec<Event>, Vec<Effect>), StoreError>> + Send>>;
+
+struct Dispatcher {
+    executor: Executor,
+    state: RunState,
+    store: Arc<dyn Store>,
+    lease: Lease,
+    bus: Bus,
+    next_seq: u64,
+    pending: Pending,
+}
+
+impl Dispatcher {
+    async fn carry_on(
+        mut self,
+        planned: EventKind,
+        begin: InputKind,
+        mut inputs: mpsc::UnboundedReceiver<InputKind>,
+        mut signals: Signals,
+    ) -> Result<Finished, EngineError> {
+        self.record(vec![planned], now_ms());
+        self.take(begin);
+        let mut committing: Option<Committing> = self.commit();
+        let mut signalled = 0;
+        loop {
+            tokio::select! {
+                biased;
+                done = wait_for(&mut committing) => {
+                    committing = None;
+                    let (events, effects) = done?;
+                    self.bus.publish(events);
+                    for effect in &effects {
+                        self.executor.carry_out(effect, &self.state);
+                    }
+                }
+                Some(input) = inputs.recv() => {
+                    self.take(input);
+                    while let Ok(input) = inputs.try_recv() {
+                        self.take(input);
+                    }
+                }
+                reason = signals.next() => {
+                    signalled += 1;
+                    self.signalled(reason, signalled);
+                }
+            }
+            if committing.is_none() {
+                committing = self.commit();
+            }
+            if committing.is_none() && self.state.status().is_over() {
+                return Ok(self.end());
+            }
+        }
+    }
+
+    /// Decides what follows from an input and keeps it for the next commit.
+    fn take(&mut self, input: InputKind) {
+        self.executor.over(&input, &self.state);
+        if let InputKind::Reported { key, .. } = &input {
+            self.pending.settled.push(self.state.plan().name(*key));
+        }
+        let at = now_ms();
+        let Decision { events, effects } = self.state.advance(&Input { at, kind: input });
+        self.record(events, at);
+        self.pending.effects.extend(effects);
+    }
+
+    fn record(&mut self, events: Vec<EventKind>, at: i64) {
+        for kind in events {
+            if matches!(kind, EventKind::Run(_) | EventKind::Rollback(_)) {
+                self.pending.status = Some(self.state.status());
+            }
+            self.pending.events.push(Event { seq: self.next_seq, at, kind });
+            self.next_seq += 1;
+        }
+    }
+
+    /// Starts to make what is pending durable; its effects are handed out only after that.
+    fn commit(&mut self) -> Option<Committing> {
+        if self.pending.events.is_empty() {
+            return None;
+        }
+        let Pending { events, effects, settled, status } = std::mem::take(&mut self.pending);
+        let dispatched = effects.iter().filter_map(|effect| self.dispatched(effect)).collect();
+        let (store, lease) = (Arc::clone(&self.store), self.lease.clone());
+        Some(Box::pin(async move {
+            let batch = Batch { events: events.clone(), dispatched, settled, consumed: Vec::new(), status };
+            store.commit(&lease, batch).await?;
+            Ok((events, effects))
+        }))
+    }
+
+    /// What the store keeps of an effect: enough to know after a crash what was handed out.
+    fn dispatched(&self, effect: &Effect) -> Option<Dispatched> {
+        match effect {
+            Effect::Execute { key, .. } => {
+                Some(Dispatched { key: self.state.plan().name(*key), seq: self.next_seq.saturating_sub(1) })
+            }
+            _ => None,
+        }
+    }
+
+    fn signalled(&mut self, reason: Parking, times: u32) {
+        if times == 1 {
+            self.take(InputKind::Stop { reason });
+        } else {
+            // what is in flight is ended, and reports what is known of it
+            self.executor.stop(if times == 2 { Stop::Terminate } else { Stop::Kill }, false);
+        }
+    }
+
+    fn end(self) -> Finished {
+        let finished = Finished { status: self.state.status(), stopped: self.state.stopping() };
+        let Self { executor, bus, .. } = self;
+        // handles for lines of output go with the executor; then the bus can end
+        drop(executor);
+        bus.finish();
+        finished
+    }
+}
+
+async fn wait_for(committing: &mut Option<Committing>) -> Result<(Vec<Event>, Vec<Effect>), StoreError> {
+    match committing {
+        Some(committing) => committing.await,
+        None => std::future::pending().await,
+    }
+}

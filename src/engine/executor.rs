@@ -1,0 +1,354 @@
+//! The executor: carries out one effect in a task of its own, and gives back one input for it.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+
+use super::clock::now_ms;
+use super::job::{Attempt, Job, Shared};
+use super::snapshots;
+use crate::action::{Stop, StopSignal};
+use crate::event::{Cause, Failure, Moment, Outcome, Part, Report, RollbackItem, SnapshotTaken};
+use crate::plan::StepKey;
+use crate::run::{Effect, InputKind, RunState};
+use crate::runbook::model::Step;
+
+/// Hands effects out to tasks.
+pub struct Executor {
+    pub(super) shared: Arc<Shared>,
+    inputs: mpsc::UnboundedSender<InputKind>,
+    running: HashMap<String, Running>,
+}
+
+struct Running {
+    stop: watch::Sender<Stop>,
+    reading: bool,
+}
+
+impl Executor {
+    pub(super) fn new(shared: Arc<Shared>, inputs: mpsc::UnboundedSender<InputKind>) -> Self {
+        Self { shared, inputs, running: HashMap::new() }
+    }
+
+    /// Starts one effect; its input comes later.
+    pub(super) fn carry_out(&mut self, effect: &Effect, state: &RunState) {
+        match effect {
+            Effect::Prepare { key, attempt } => self.prepare(*key, *attempt, state),
+            Effect::Execute { key, attempt } => self.execute(*key, *attempt, state),
+            Effect::Settle { key, attempt } => self.settle(*key, *attempt, state),
+            Effect::Wake { key, at } => self.wake(*at, InputKind::Due { key: *key }),
+            Effect::WakeItem { item, at } => self.wake(*at, InputKind::ItemDue { item: *item }),
+            Effect::Snapshots { moment } => self.snapshots(*moment, state),
+            Effect::Item { item, attempt } => self.item(*item, *attempt, state),
+            Effect::StopReading => self.stop(Stop::Terminate, true),
+        }
+    }
+
+    /// Tells what is in flight to end; `reading`: only what changes nothing.
+    pub(super) fn stop(&mut self, level: Stop, reading: bool) {
+        for running in self.running.values().filter(|running| running.reading || !reading) {
+            running.stop.send_if_modified(|now| {
+                let raise = *now < level;
+                *now = level.max(*now);
+                raise
+            });
+        }
+    }
+
+    /// A job is over: nobody needs to be able to stop it any more.
+    pub(super) fn over(&mut self, input: &InputKind, state: &RunState) {
+        let name = match input {
+            InputKind::Prepared { key, .. } | InputKind::Reported { key, .. } => state.plan().name(*key),
+            InputKind::ItemReported { item, .. } => match state.rollback().and_then(|back| back.items.get(*item)) {
+                Some(item) => item.id.clone(),
+                None => return,
+            },
+            _ => return,
+        };
+        self.running.remove(&name);
+    }
+
+    fn prepare(&mut self, key: StepKey, attempt: u32, state: &RunState) {
+        let mut job = self.job(key, attempt, state);
+        self.spawn(async move {
+            let prepared = AssertUnwindSafe(job.prepare()).catch_unwind().await.unwrap_or_else(|_| {
+                super::probe::Prepared { failure: Some(panicked(Outcome::NotApplied)), ..Default::default() }
+            });
+            let super::probe::Prepared { done, captured, failure } = prepared;
+            InputKind::Prepared { key, attempt, done, captured, failure }
+        });
+    }
+
+    fn execute(&mut self, key: StepKey, attempt: u32, state: &RunState) {
+        let mut job = self.job(key, attempt, state);
+        self.spawn(async move {
+            let outcome = job.after(Outcome::Unknown);
+            let (report, failure) = guarded(job.execute(), outcome).await;
+            InputKind::Reported { key, attempt, report, failure }
+        });
+    }
+
+    fn settle(&mut self, key: StepKey, attempt: u32, state: &RunState) {
+        let mut job = self.job(key, attempt, state);
+        self.spawn(async move {
+            let outcome = job.after(Outcome::Applied);
+            let (report, failure) = guarded(job.settle(), outcome).await;
+            InputKind::Reported { key, attempt, report, failure }
+        });
+    }
+
+    fn wake(&self, at: i64, input: InputKind) {
+        let wait = u64::try_from(at - now_ms()).unwrap_or(0);
+        self.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            input
+        });
+    }
+
+    fn snapshots(&mut self, moment: Moment, state: &RunState) {
+        let defs = state.plan().runbook.snapshots.clone();
+        let jobs: Vec<_> = defs.into_iter().map(|def| (self.reading_job(state, &def.name), def)).collect();
+        self.spawn(async move {
+            let taking = jobs.into_iter().map(|(job, def)| {
+                let name = def.name.value.clone();
+                let taken = AssertUnwindSafe(snapshots::take(job, def, moment)).catch_unwind();
+                taken.map(move |taken| taken.unwrap_or_else(|_| lost_snapshot(name)))
+            });
+            InputKind::Snapshots { moment, taken: join_all(taking).await }
+        });
+    }
+
+    fn item(&mut self, at: usize, attempt: u32, state: &RunState) {
+        let Some(item) = state.rollback().and_then(|back| back.items.get(at)).cloned() else {
+            return;
+        };
+        let input = move |(report, failure): Attempt| InputKind::ItemReported { item: at, attempt, report, failure };
+        let key = item.of.as_deref().and_then(|of| state.plan().key(of));
+        match (state.item_step(&item).cloned(), key) {
+            (Some(step), key) => {
+                let mut job = self.back_job(&item, attempt, step, key, state);
+                let before = state.snapshots(Moment::Before).cloned().unwrap_or_default();
+                self.spawn(async move {
+                    let done = guarded(
+                        async {
+                            if *job.step.action.key == "snapshot_equals" {
+                                compare(&job, &before).await
+                            } else {
+                                both(&mut job).await
+                            }
+                        },
+                        Outcome::Unknown,
+                    );
+                    input(done.await)
+                });
+            }
+            (None, Some(key)) => {
+                let step = state.plan().step(key.step).clone();
+                let mut job = self.back_job(&item, attempt, step, Some(key), state);
+                let captured = state.captured(key).cloned();
+                self.spawn(async move { input(guarded(restore(&mut job, captured), Outcome::Unknown).await) });
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn spawn(&self, work: impl Future<Output = InputKind> + Send + 'static) {
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            // the dispatcher is gone only when the run is over
+            let _ = inputs.send(work.await);
+        });
+    }
+
+    fn job(&mut self, key: StepKey, attempt: u32, state: &RunState) -> Job {
+        let plan = Arc::clone(state.plan());
+        let step = plan.step(key.step).clone();
+        let name = plan.name(key);
+        let mut job = self.new_job(name, attempt, step, Some(key), state);
+        job.keeps = plan.keeps_result(key.step);
+        job
+    }
+
+    fn back_job(&mut self, item: &RollbackItem, attempt: u32, step: Step, key: Option<StepKey>, state: &RunState) -> Job {
+        let mut job = self.new_job(item.id.clone(), attempt, step, key, state);
+        job.direction = if item.part == Part::Undo { "undo" } else { "back" };
+        job.step_state = key.map(|key| state.step(key).status.word());
+        job
+    }
+
+    /// A job for reading something that belongs to no step.
+    fn reading_job(&self, state: &RunState, name: &str) -> Job {
+        let (_, stop) = StopSignal::channel();
+        let mut scope = state.base_scope(now_ms());
+        scope.secrets = Arc::clone(&self.shared.secrets);
+        Job {
+            shared: Arc::clone(&self.shared),
+            step: reading_step(),
+            name: format!("snapshot.{name}"),
+            attempt: 1,
+            direction: "do",
+            scope,
+            phase_started: 0.0,
+            backup: None,
+            results: HashMap::new(),
+            stop,
+            step_state: None,
+            keeps: false,
+        }
+    }
+
+    fn new_job(&mut self, name: String, attempt: u32, step: Step, key: Option<StepKey>, state: &RunState) -> Job {
+        let (sender, stop) = StopSignal::channel();
+        self.running.insert(name.clone(), Running { stop: sender, reading: !step.changes() });
+        let mut scope = state.scope(&step, key, now_ms());
+        scope.secrets = Arc::clone(&self.shared.secrets);
+        let phase = key.map(|key| state.plan().phase_of(key.step));
+        let started = phase.and_then(|phase| state.phase_started(phase)).unwrap_or_else(now_ms);
+        let backup = step.requires_backup.as_ref().and_then(|required| state.result(&required.step));
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch fit a double exactly")]
+        let phase_started = started as f64 / 1_000.0;
+        Job {
+            shared: Arc::clone(&self.shared),
+            backup: backup.and_then(|kept| kept.get("result")).cloned(),
+            results: results_for(&step, state),
+            step,
+            name,
+            attempt,
+            direction: "do",
+            scope,
+            phase_started,
+            stop,
+            step_state: None,
+            keeps: false,
+        }
+    }
+}
+
+/// Results that an action looks up by step id: those of backups, for what is read back.
+fn results_for(step: &Step, state: &RunState) -> HashMap<String, Arc<Value>> {
+    if !step.action.key.ends_with(".restore") {
+        return HashMap::new();
+    }
+    let backups = state.plan().runbook.steps().filter(|(_, step)| step.action.key.ends_with(".backup"));
+    backups.filter_map(|(_, step)| Some((step.id.value.clone(), Arc::clone(state.result(&step.id)?)))).collect()
+}
+
+/// Action, and what follows it.
+async fn both(job: &mut Job) -> Attempt {
+    let (mut report, failure) = job.execute().await;
+    if failure.is_some() || job.step.then_wait.is_none() {
+        return (report, failure);
+    }
+    let (waited, failure) = job.settle().await;
+    report.took_ms += waited.took_ms;
+    report.evidence.extend(waited.evidence);
+    (report, failure)
+}
+
+/// The automatic undo of a step.
+async fn restore(job: &mut Job, captured: Option<Value>) -> Attempt {
+    let began = std::time::Instant::now();
+    let mut report = Box::<Report>::default();
+    let restored = async {
+        let Some(captured) = captured else {
+            report.did = "nothing was kept before it: nothing to put back".into();
+            return Ok(());
+        };
+        let call = job.call(&job.step.action).map_err(|error| job.failure(&error))?;
+        let action = job.action(&job.step.action)?;
+        let output = job.output();
+        let cx = job.context(&output, job.timeout());
+        report.did = job.shared.masker.text(&format!("undo: {}", action.describe(&call))).into_owned();
+        let result = action.restore(&cx, &call, &captured).await.map_err(|error| job.failure(&error))?;
+        report.result = super::judge::bounded(result, &job.shared.masker);
+        Ok(())
+    };
+    let failure = restored.await.err();
+    report.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    (report, failure)
+}
+
+/// Reads the snapshots again and compares.
+async fn compare(job: &Job, before: &Arc<HashMap<String, Value>>) -> Attempt {
+    let began = std::time::Instant::now();
+    let mut report = Box::<Report>::default();
+    let compared = async {
+        let call = job.call(&job.step.action).map_err(|error| job.failure(&error))?;
+        let names = crate::action::snapshot::names(&call).map_err(|error| job.failure(&error))?;
+        report.did = format!("compare with before: {}", names.join(", "));
+        snapshots::equals(job, &names, before).await
+    };
+    let failure = match compared.await {
+        Ok(compared) => {
+            let first = compared.as_object().and_then(|all| {
+                all.iter().find_map(|(name, found)| Some(format!("snapshot `{name}`: {}", found.get(0)?.as_str()?)))
+            });
+            report.result = serde_json::json!({ "differences": compared });
+            first.map(|message| Failure { cause: Cause::Expectation, outcome: Outcome::NotApplied, message, hint: None })
+        }
+        Err(failure) => Some(failure),
+    };
+    report.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    (report, failure)
+}
+
+/// A panic in an action is a failed attempt of which nothing is known, never a lost one.
+async fn guarded(work: impl Future<Output = Attempt>, outcome: Outcome) -> Attempt {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(done) => done,
+        Err(_) => (Box::default(), Some(panicked(outcome))),
+    }
+}
+
+fn panicked(outcome: Outcome) -> Failure {
+    Failure {
+        cause: Cause::Internal,
+        outcome,
+        message: "ferry itself failed in the middle of it (a panic)".into(),
+        hint: Some("this is a defect of ferry: please report it with the output above".into()),
+    }
+}
+
+fn lost_snapshot(name: String) -> SnapshotTaken {
+    SnapshotTaken { name, file: None, sha256: None, value: None, failure: Some(panicked(Outcome::NotApplied)) }
+}
+
+/// A step that only lends its defaults to a read.
+fn reading_step() -> Step {
+    use crate::runbook::model::{ActionUse, Sp, Undo};
+    use crate::runbook::{Class, Span, params::Params};
+    let span = Span::default();
+    Step {
+        id: Sp { value: String::new(), span },
+        title: None,
+        action: ActionUse {
+            key: Sp { value: String::new(), span },
+            params: Params::Constant(Value::Null),
+            target: None,
+            class: Class::Reading,
+        },
+        when: None,
+        expect: Vec::new(),
+        retry: None,
+        timeout: None,
+        undo: Undo::None,
+        done_when: None,
+        then_wait: None,
+        for_each: None,
+        env: Vec::new(),
+        cwd: None,
+        outputs: Vec::new(),
+        requires_backup: None,
+        read_only: Some(true),
+        idempotent: true,
+        tolerate: false,
+        estimate: None,
+        span,
+    }
+}

@@ -1,0 +1,114 @@
+//! Expectations over a raw result, judged before anything is masked; what is kept of them is masked.
+
+use serde_json::{Map, Value};
+
+use crate::event::{Cause, Failure, Outcome};
+use crate::expr::{Evidence, Expr, Verdict};
+use crate::run::StepScope;
+use crate::runbook::Sp;
+use crate::secret::Masker;
+
+/// Judges each expectation.
+pub(super) fn judge(expect: &[Sp<Expr>], scope: &StepScope, masker: &Masker) -> Vec<Evidence> {
+    expect.iter().map(|expr| masked(expr.value.judge(scope), masker)).collect()
+}
+
+/// Hides secrets in the values that a judgement rests on.
+pub(super) fn masked(mut evidence: Evidence, masker: &Masker) -> Evidence {
+    let mask = |text: &mut String| {
+        if let std::borrow::Cow::Owned(hidden) = masker.text(text) {
+            *text = hidden;
+        }
+    };
+    mask(&mut evidence.expression);
+    for value in &mut evidence.values {
+        mask(&mut value.text);
+        mask(&mut value.value);
+    }
+    evidence.reason.iter_mut().for_each(mask);
+    evidence
+}
+
+/// Whether all of it passed.
+pub(super) fn passed(evidence: &[Evidence]) -> bool {
+    evidence.iter().all(|evidence| evidence.verdict == Verdict::Pass)
+}
+
+/// The failure for the first expectation that did not pass.
+pub(super) fn failure(evidence: &[Evidence], outcome: Outcome) -> Option<Failure> {
+    let missed = evidence.iter().find(|evidence| evidence.verdict != Verdict::Pass)?;
+    let observed: Vec<String> =
+        missed.values.iter().take(3).map(|value| format!("`{}` is {}", value.text, value.value)).collect();
+    let observed = observed.join(", ");
+    let message = match (missed.verdict, &missed.reason) {
+        (Verdict::Fail, _) if observed.is_empty() => format!("expected `{}`", missed.expression),
+        (Verdict::Fail, _) => format!("expected `{}`, but {observed}", missed.expression),
+        (verdict, Some(reason)) => format!("expected `{}`, which is {verdict}: {reason}", missed.expression),
+        (verdict, None) => format!("expected `{}`, which is {verdict}", missed.expression),
+    };
+    Some(Failure { cause: Cause::Expectation, outcome, message, hint: None })
+}
+
+/// Refuses to judge a text that was cut.
+pub(super) fn cut_but_needed(expect: &[Sp<Expr>], result: &Value) -> Option<String> {
+    if result.get("cut").and_then(Value::as_bool) != Some(true) {
+        return None;
+    }
+    let mut paths = expect.iter().flat_map(|expr| expr.references().iter()).map(|reference| &reference.path);
+    let asked = paths.find_map(|path| match path.as_slice() {
+        [root, field, ..] if root == "result" && (field == "stdout" || field == "stderr") => Some(field.clone()),
+        _ => None,
+    })?;
+    Some(format!("`result.{asked}` is asked for, and the step printed more than is kept for it (64 kB)"))
+}
+
+/// The largest result that is kept whole, in bytes of JSON.
+pub(super) const MAX_RESULT: usize = 64 << 10;
+
+/// A result as the journal keeps it: masked, and bounded with what was left out said.
+pub(super) fn bounded(value: Value, masker: &Masker) -> Value {
+    let masked = masker.json(value);
+    if size(&masked) <= 4_096 {
+        return masked;
+    }
+    shorten(masked, 2_048)
+}
+
+/// Roughly the bytes of a value as JSON.
+pub(super) fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(size).sum::<usize>() + items.len() + 2,
+        Value::Object(map) => map.iter().map(|(key, value)| key.len() + size(value) + 4).sum::<usize>() + 2,
+        _ => 8,
+    }
+}
+
+fn shorten(value: Value, longest: usize) -> Value {
+    match value {
+        Value::String(text) if text.len() > longest => {
+            let mut end = longest;
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            Value::from(format!("{} ... ({} bytes left out)", &text[..end], text.len() - end))
+        }
+        Value::Array(items) if items.len() > 20 => {
+            let left_out = items.len() - 20;
+            let mut kept: Vec<Value> = items.into_iter().take(20).map(|item| shorten(item, longest / 4)).collect();
+            kept.push(Value::from(format!("... ({left_out} items left out)")));
+            Value::Array(kept)
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(|item| shorten(item, longest / 2)).collect()),
+        Value::Object(map) => {
+            let left_out = map.len().saturating_sub(200);
+            let mut kept: Map<String, Value> =
+                map.into_iter().take(200).map(|(key, value)| (key, shorten(value, longest / 2))).collect();
+            if left_out > 0 {
+                kept.insert("...".into(), Value::from(format!("{left_out} keys left out")));
+            }
+            Value::Object(kept)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,167 @@
+//! The output of one attempt: masked, kept in the run directory within limits, and shown live.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use sha2::{Digest, Sha256};
+
+use super::bus::Lines;
+use crate::action::{Output, Stream};
+use crate::event::OutputKept;
+use crate::plan::hex;
+use crate::secret::{MaskStream, Masker, mask_places};
+
+/// Bytes kept from the beginning, and as many from the end (limits of the reliability contract).
+const KEPT: usize = 1 << 20;
+
+/// Receives what an action prints.
+pub(super) struct StepOutput {
+    step: Arc<str>,
+    /// Where it goes, relative to the run directory.
+    name: String,
+    path: PathBuf,
+    lines: Lines,
+    inner: Mutex<Inner>,
+    masker: Masker,
+}
+
+#[derive(Default)]
+struct Inner {
+    streams: [Option<MaskStream>; 2],
+    file: Option<File>,
+    failed: Option<std::io::Error>,
+    seen: u64,
+    head: u64,
+    tail: Vec<u8>,
+    hash: Sha256,
+    line: Vec<u8>,
+}
+
+impl StepOutput {
+    pub(super) fn new(step: &str, run_dir: &std::path::Path, name: String, masker: Masker, lines: Lines) -> Arc<Self> {
+        Arc::new(Self {
+            step: step.into(),
+            path: run_dir.join(&name),
+            name,
+            lines,
+            inner: Mutex::default(),
+            masker,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // a panic in another chunk leaves counters that are still true
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Writes what is held back, makes the file durable, and says what was kept.
+    ///
+    /// # Errors
+    /// When the file could not be written: the outcome must not name what is not there.
+    pub(super) fn close(&self) -> std::io::Result<Option<OutputKept>> {
+        let mut inner = self.lock();
+        for stream in 0..2 {
+            if let Some(stream) = inner.streams[stream].take() {
+                let mut out = Vec::new();
+                stream.finish(&mut out);
+                inner.take(&out, self);
+            }
+        }
+        if let Some(error) = inner.failed.take() {
+            return Err(error);
+        }
+        let Some(mut file) = inner.file.take() else {
+            return Ok(None);
+        };
+        let left_out = inner.seen - inner.head - inner.tail.len() as u64;
+        if left_out > 0 {
+            writeln!(file, "\n... {left_out} bytes left out ...")?;
+        }
+        file.write_all(&inner.tail)?;
+        file.sync_data()?;
+        Ok(Some(OutputKept {
+            file: self.name.clone(),
+            bytes: inner.seen,
+            kept: inner.head + inner.tail.len() as u64,
+            sha256: hex(&std::mem::take(&mut inner.hash).finalize()),
+        }))
+    }
+
+    fn open(&self) -> std::io::Result<File> {
+        if let Some(parent) = self.path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        File::create(&self.path)
+    }
+
+    fn show(&self, inner: &mut Inner, bytes: &[u8]) {
+        if !self.lines.wanted() {
+            return;
+        }
+        // only the last whole line of a chunk is shown: nobody reads faster
+        let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
+            inner.line.extend_from_slice(&bytes[..bytes.len().min(4_096)]);
+            inner.line.truncate(4_096);
+            return;
+        };
+        let start = bytes[..end].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let mut line = if start == 0 { std::mem::take(&mut inner.line) } else { Vec::new() };
+        line.extend_from_slice(&bytes[start..end.min(start + 4_096)]);
+        inner.line = bytes[end + 1..].iter().take(4_096).copied().collect();
+        let text = String::from_utf8_lossy(&line);
+        if !text.trim().is_empty() {
+            self.lines.send(&self.step, mask_places(text.trim_end()).into_owned());
+        }
+    }
+}
+
+impl Inner {
+    fn take(&mut self, bytes: &[u8], output: &StepOutput) {
+        if bytes.is_empty() || self.failed.is_some() {
+            return;
+        }
+        if let Err(error) = self.keep(bytes, output) {
+            self.failed = Some(error);
+        }
+        output.show(self, bytes);
+    }
+
+    fn keep(&mut self, bytes: &[u8], output: &StepOutput) -> std::io::Result<()> {
+        self.seen += bytes.len() as u64;
+        self.hash.update(bytes);
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(output.open()?),
+        };
+        let room = usize::try_from((KEPT as u64).saturating_sub(self.head)).unwrap_or(0);
+        let (head, rest) = bytes.split_at(room.min(bytes.len()));
+        file.write_all(head)?;
+        self.head += head.len() as u64;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        self.tail.extend_from_slice(&rest[rest.len().saturating_sub(KEPT)..]);
+        // trimmed now and then, so that the copying is paid once for each megabyte
+        if self.tail.len() > 2 * KEPT {
+            let over = self.tail.len() - KEPT;
+            self.tail.drain(..over);
+        }
+        Ok(())
+    }
+}
+
+impl Output for StepOutput {
+    fn chunk(&self, stream: Stream, bytes: &[u8]) {
+        let mut inner = self.lock();
+        let at = usize::from(stream == Stream::Stderr);
+        let mut out = Vec::with_capacity(bytes.len());
+        inner.streams[at].get_or_insert_with(|| self.masker.stream()).push(bytes, &mut out);
+        inner.take(&out, self);
+    }
+
+    fn progress(&self, line: &str) {
+        self.lines.send(&self.step, self.masker.text(line).into_owned());
+    }
+}
