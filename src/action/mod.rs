@@ -5,6 +5,7 @@
 //! the effect. Retry, expectations and rollback are decided elsewhere.
 
 pub mod context;
+pub mod env;
 pub mod error;
 pub mod file;
 pub mod http;
@@ -30,7 +31,9 @@ use crate::runbook::Spec;
 /// Connections and clients that are shared by the actions of one run. Each kind keeps its own,
 /// made when first needed.
 #[derive(Default)]
-pub struct Clients {}
+pub struct Clients {
+    pub http: http::Pool,
+}
 
 /// One kind of action.
 #[async_trait]

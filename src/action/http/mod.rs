@@ -1,0 +1,125 @@
+//! `http`: one request and its answer, to a target or an absolute URL.
+//!
+//! [`Http`] is the action; the parts are what an author writes (`params`), the request made of it
+//! (`request`), who may be dialled (`client`), the exchange with its redirects (`exchange`) and what
+//! the answer means (`judge`). Nothing here retries.
+
+mod client;
+mod exchange;
+mod json;
+mod judge;
+mod params;
+mod request;
+mod words;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::{Action, ActionError, Call, Context};
+use crate::runbook::{Spec, TargetKind};
+
+pub use client::Pool;
+pub use params::Params;
+
+/// The actions of this folder.
+pub const ACTIONS: &[&dyn Action] = &[&Http];
+
+/// One HTTP request.
+pub struct Http;
+
+/// What the language knows of `http`.
+pub static SPEC: Spec = Spec {
+    targets: &[TargetKind::Http],
+    target_optional: true,
+    short: Some("request"),
+    class: params::class,
+    results: &[
+        ("status", "status code"),
+        ("ok", "whether the status is 2xx"),
+        (
+            "headers",
+            "response headers, names in lower case, cookie values hidden",
+        ),
+        (
+            "json",
+            "the body as JSON; absent when it is not JSON, see `json_error`",
+        ),
+        (
+            "json_error",
+            "why a body that should be JSON is not; otherwise absent",
+        ),
+        (
+            "text",
+            "the body as text, up to 64 kB; otherwise absent, see `text_error`",
+        ),
+        ("text_error", "why there is no `text`; otherwise absent"),
+        ("bytes", "length of the body"),
+        ("sha256", "hash of the body"),
+        ("url", "where the answer came from, after redirects"),
+        ("redirects", "how many redirects were followed"),
+        ("insecure", "whether TLS certificates went unchecked"),
+        (
+            "total_ms",
+            "milliseconds from the start to the end of the body",
+        ),
+        (
+            "ttfb_ms",
+            "milliseconds until the headers of the last answer were there",
+        ),
+        (
+            "retry_after_s",
+            "seconds that `Retry-After` asks for; absent without it",
+        ),
+    ],
+    ..Spec::of::<Params>("http", "send an HTTP request")
+};
+
+#[async_trait]
+impl Action for Http {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn describe(&self, call: &Call) -> String {
+        let Ok(params) = super::params::<Params>(&SPEC, call) else {
+            return "an HTTP request".into();
+        };
+        let Ok((method, path)) = params.line() else {
+            return "an HTTP request".into();
+        };
+        let to = match &call.target {
+            Some(target) => format!("{method} {path} at `{}`", target.name),
+            None => match request::absolute(path) {
+                Ok(url) => format!("{method} {} at {}", url.path(), request::host_port(&url)),
+                Err(_) => format!("{method} request"),
+            },
+        };
+        match params.insecure {
+            true => format!("{to} (certificates unchecked)"),
+            false => to,
+        }
+    }
+
+    async fn execute(&self, cx: &Context, call: &Call) -> Result<Value, ActionError> {
+        let params: Params = super::params(&SPEC, call)?;
+        let request = request::Request::new(cx, call, &params)?;
+        send(cx, &request).await
+    }
+}
+
+async fn send(cx: &Context, request: &request::Request) -> Result<Value, ActionError> {
+    let answer = exchange::exchange(cx, request).await?;
+    judge::judge(request, &answer)
+}
+
+/// Posts JSON to an absolute URL as a changing call; `result` is that of `http`.
+pub(super) async fn post_json(
+    cx: &Context,
+    call: &Call,
+    url: &str,
+    body: Value,
+) -> Result<Value, ActionError> {
+    let params = serde_json::json!({ "post": url, "json": body, "max_body": 1 << 20 });
+    let params: Params = serde_json::from_value(params).expect("parameters of our own");
+    send(cx, &request::Request::new(cx, call, &params)?).await
+}
