@@ -497,6 +497,7 @@ async fn a_wrong_call_is_invalid_and_sends_nothing() {
 }
 
 /// A certificate for `name` with its key, or nothing where there is no openssl.
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn certificate(dir: &Path, name: &str) -> Option<()> {
     let status = std::process::Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "1"])

@@ -4,7 +4,9 @@
 
 mod support;
 
+mod action_file;
 mod action_http;
+mod action_log;
 mod action_redis;
 mod action_sql;
 mod demo_app;

@@ -40,11 +40,6 @@ impl Live {
             "stopped before the change",
         ))
     }
-
-    #[cfg(test)]
-    fn always() -> Self {
-        Self(Arc::new(AtomicBool::new(true)))
-    }
 }
 
 struct Waiting(Live);

@@ -112,7 +112,7 @@ mod tests {
             (&b""[..], "the body is empty"),
             (
                 br#"{"a": 1, "b": {"c": 1, "c": 2}}"#,
-                "duplicate key `c` at line 1 column 29",
+                "duplicate key `c` at line 1 column 30",
             ),
             (br#"{"a": NaN}"#, "expected value at line 1 column 7"),
             (

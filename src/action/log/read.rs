@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-use super::stamp::{self, Format};
+use super::stamp::{self, Shape};
 use crate::action::ActionError;
 use crate::action::file::Live;
 use crate::event::{Cause, Outcome};
@@ -50,7 +50,7 @@ enum Filter {
     All,
     Since {
         since: f64,
-        format: Format,
+        shape: Shape,
         /// Whether a line without a time counts; that of the line before decides.
         counts: bool,
     },
@@ -124,7 +124,7 @@ impl<'a> Reading<'a> {
             let newer = move |metadata: &Metadata| modified(metadata) >= since;
             self.since_older(newer, since, sink)?;
         }
-        let Some((format, stamp)) = first else {
+        let Some((shape, stamp)) = first else {
             if length > 0 {
                 self.since_by = "whole_file";
                 self.notes
@@ -138,7 +138,7 @@ impl<'a> Reading<'a> {
         let counts = stamp.reaches(since);
         let filter = Filter::Since {
             since,
-            format,
+            shape,
             counts,
         };
         self.pass(file, 0, length, filter, sink)
@@ -154,12 +154,12 @@ impl<'a> Reading<'a> {
         let Some((mut older, metadata)) = self.find_older(newer) else {
             return Ok(());
         };
-        let Some((format, stamp)) = self.first_stamp(&mut older, metadata.len())? else {
+        let Some((shape, stamp)) = self.first_stamp(&mut older, metadata.len())? else {
             return Ok(());
         };
         let filter = Filter::Since {
             since,
-            format,
+            shape,
             counts: stamp.reaches(since),
         };
         self.rotated = true;
@@ -245,7 +245,7 @@ impl<'a> Reading<'a> {
         &self,
         file: &mut File,
         length: u64,
-    ) -> Result<Option<(Format, stamp::Stamp)>, ActionError> {
+    ) -> Result<Option<(Shape, stamp::Stamp)>, ActionError> {
         let mut first = None;
         let zone = &self.zone;
         self.lines(file, 0, length.min(PROBE), &mut |bytes, piece| {
@@ -267,12 +267,12 @@ impl<'a> Reading<'a> {
         self.lines(file, begin, end, &mut |bytes, piece| {
             if let Filter::Since {
                 since,
-                format,
+                shape,
                 counts,
             } = &mut filter
             {
                 if piece == 0
-                    && let Some(stamp) = stamp::find_as(*format, &head(bytes), &self.zone)
+                    && let Some(stamp) = stamp::find_as(*shape, &head(bytes), &self.zone)
                 {
                     *counts = stamp.reaches(*since);
                 }

@@ -1,7 +1,7 @@
 //! Times in log lines: the common spellings, one of them per file.
 //!
-//! [`Format`] is the spelling that a file's first timed line has; a date in the text of a message
-//! is then not taken for the time of its line.
+//! [`Shape`] is how a file's first timed line has it; a date in the text of a message is then not
+//! taken for the time of its line.
 
 use std::sync::LazyLock;
 
@@ -81,28 +81,53 @@ static PATTERNS: LazyLock<[(Format, Regex); 5]> = LazyLock::new(|| {
     ]
 });
 
-/// The time of a line in any spelling.
-pub fn find(line: &str, zone: &TimeZone) -> Option<(Format, Stamp)> {
-    PATTERNS
-        .iter()
-        .find_map(|(format, _)| Some((*format, find_as(*format, line, zone)?)))
+/// How a file's lines tell their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// The spelling.
+    pub format: Format,
+    /// Whether it stands at the start of the line, or right behind a bracket.
+    pub leads: bool,
 }
 
-/// The time of a line in this spelling.
-pub fn find_as(format: Format, line: &str, zone: &TimeZone) -> Option<Stamp> {
-    let (_, regex) = PATTERNS.iter().find(|(known, _)| *known == format)?;
+/// The time of a line in any spelling.
+pub fn find(line: &str, zone: &TimeZone) -> Option<(Shape, Stamp)> {
+    PATTERNS.iter().find_map(|(format, regex)| {
+        let (at, stamp) = read(*format, regex, line, zone)?;
+        let shape = Shape {
+            format: *format,
+            leads: at <= 1,
+        };
+        Some((shape, stamp))
+    })
+}
+
+/// The time of a line in this shape.
+pub fn find_as(shape: Shape, line: &str, zone: &TimeZone) -> Option<Stamp> {
+    let (format, regex) = PATTERNS.iter().find(|(known, _)| *known == shape.format)?;
+    let (at, stamp) = read(*format, regex, line, zone)?;
+    (at <= 1 || !shape.leads).then_some(stamp)
+}
+
+/// Where the time begins, and the time. An indented line continues another.
+fn read(format: Format, regex: &Regex, line: &str, zone: &TimeZone) -> Option<(usize, Stamp)> {
+    if line.starts_with([' ', '\t']) {
+        return None;
+    }
     let mut end = line.len().min(WITHIN + 40);
     while !line.is_char_boundary(end) {
         end -= 1;
     }
     let found = regex.captures(&line[..end])?;
-    if found.get(0)?.start() > WITHIN {
+    let at = found.get(0)?.start();
+    if at > WITHIN {
         return None;
     }
-    match format {
+    let stamp = match format {
         Format::Epoch => epoch(&found),
         _ => calendar(&found, zone),
-    }
+    };
+    Some((at, stamp?))
 }
 
 fn fraction(found: &Captures<'_>, group: &str) -> (f64, f64) {
@@ -255,7 +280,8 @@ mod tests {
             ),
             ("1795264496123 x", Format::Epoch, 1_795_264_496.123, 1e-3),
         ] {
-            let (found, stamp) = find(line, &berlin).unwrap_or_else(|| panic!("{line}"));
+            let (Shape { format: found, .. }, stamp) =
+                find(line, &berlin).unwrap_or_else(|| panic!("{line}"));
             assert_eq!((found, stamp.unit), (format, unit), "{line}");
             assert!((stamp.seconds - seconds).abs() < 1e-6, "{line}: {stamp:?}");
         }
@@ -276,8 +302,8 @@ mod tests {
             .to_zoned(TimeZone::UTC)
             .strftime("%b %e %H:%M:%S h p: x")
             .to_string();
-        let (format, stamp) = find(&text, &TimeZone::UTC).unwrap();
-        assert_eq!(format, Format::Syslog);
+        let (shape, stamp) = find(&text, &TimeZone::UTC).unwrap();
+        assert_eq!(shape.format, Format::Syslog);
         let seconds = now.as_duration().as_secs_f64();
         assert!((stamp.seconds - seconds).abs() < 2.0, "{text}: {stamp:?}");
     }
