@@ -32,7 +32,10 @@ use crate::runbook::Spec;
 /// made when first needed.
 #[derive(Default)]
 pub struct Clients {
+    /// HTTP clients.
     pub http: http::Pool,
+    /// SQL connections.
+    pub sql: sql::SqlClients,
 }
 
 /// One kind of action.

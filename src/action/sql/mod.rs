@@ -1,1 +1,41 @@
-//! (being built)
+//! The SQL actions: `sql`, `sql.schema`, `sql.counts`, `sql.migrate`, `sql.backup`, `sql.restore`,
+//! for PostgreSQL, MySQL/MariaDB and SQLite.
+//!
+//! [`client`] connects, [`conn`] speaks, [`tx`] knows what a failure means for the effect, [`text`]
+//! reads SQL as far as needed, [`words`] puts errors into words. Values never become SQL text.
+
+mod backup;
+mod catalog;
+mod client;
+mod conn;
+mod files;
+mod migrate;
+mod query;
+mod restore;
+mod schema;
+mod text;
+mod tool;
+mod tx;
+mod values;
+mod words;
+
+use std::time::Instant;
+
+use super::Action;
+
+pub use client::SqlClients;
+
+/// All SQL actions.
+pub const ACTIONS: &[&dyn Action] = &[
+    &query::Sql,
+    &schema::Schema,
+    &schema::Counts,
+    &migrate::Migrate,
+    &backup::Backup,
+    &restore::Restore,
+];
+
+/// Milliseconds since then, to the microsecond.
+fn millis(started: Instant) -> f64 {
+    (started.elapsed().as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}

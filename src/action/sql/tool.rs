@@ -1,0 +1,247 @@
+//! The databases' own client programs, for backup and restore.
+//!
+//! Passwords go in by environment, never by argument. A stopped program gets TERM, then KILL.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, Command};
+
+use super::client::Endpoint;
+use crate::action::{ActionError, Context, Stop};
+use crate::event::{Cause, Outcome};
+use crate::runbook::TargetKind;
+
+/// Most output kept of a stream.
+const KEPT: u64 = 16 * 1024 * 1024;
+
+/// A program that did not succeed.
+pub struct Failed {
+    pub error: ActionError,
+    /// What it wrote to its error stream, at most the last 2 KiB.
+    pub said: String,
+}
+
+/// A program to run: the names it goes by, and the Debian package that has it.
+pub struct Tool {
+    pub names: &'static [&'static str],
+    pub package: &'static str,
+}
+
+pub const PG_DUMP: Tool = Tool {
+    names: &["pg_dump"],
+    package: "postgresql-client",
+};
+pub const PG_RESTORE: Tool = Tool {
+    names: &["pg_restore"],
+    package: "postgresql-client",
+};
+pub const MYSQL_DUMP: Tool = Tool {
+    names: &["mariadb-dump", "mysqldump"],
+    package: "mariadb-client or mysql-client",
+};
+pub const MYSQL: Tool = Tool {
+    names: &["mariadb", "mysql"],
+    package: "mariadb-client or mysql-client",
+};
+
+impl Tool {
+    /// The first of its names on the path.
+    fn find(&self) -> Result<&'static str, ActionError> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = self.names.iter().find(|name| {
+            std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
+        });
+        found.copied().ok_or_else(|| {
+            ActionError::invalid(format!("`{}` is not installed", self.names.join("` or `")))
+                .hint(format!("install the package {}", self.package))
+        })
+    }
+
+    /// Runs it against `at` with `args`, `input` as its standard input, and returns its output.
+    /// `unsure` is what is known about the effect when it failed or was stopped.
+    ///
+    /// # Errors
+    /// When it is missing (not applied), fails, or is stopped.
+    pub async fn run(
+        &self,
+        cx: &Context,
+        at: Option<&Endpoint>,
+        args: &[&str],
+        input: Option<&Path>,
+        unsure: Outcome,
+    ) -> Result<String, Failed> {
+        let bare = |error: ActionError| Failed {
+            error,
+            said: String::new(),
+        };
+        let name = self.find().map_err(bare)?;
+        let stdin = match input {
+            None => Stdio::null(),
+            Some(path) => File::open(path)
+                .map_err(|error| {
+                    ActionError::invalid(format!("cannot read `{}`: {error}", path.display()))
+                })
+                .map_err(bare)?
+                .into(),
+        };
+        let mut command = Command::new(name);
+        command
+            .args(args)
+            .env_clear()
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for key in ["PATH", "HOME", "TMPDIR"] {
+            if let Some(value) = std::env::var_os(key) {
+                command.env(key, value);
+            }
+        }
+        command.env("LC_ALL", "C.UTF-8").kill_on_drop(true);
+        if let Some(at) = at {
+            credentials(&mut command, at, cx);
+        }
+        let mut child = command.spawn().map_err(|error| {
+            bare(ActionError::invalid(format!(
+                "`{name}` did not start: {error}"
+            )))
+        })?;
+        let (output, said, ended) = watch(cx, &mut child).await;
+        let place = at.map_or(String::new(), |at| format!("{}: ", at.label()));
+        let error = match ended {
+            Ok(status) if status.success() => return Ok(output),
+            Ok(status) => {
+                let shown = said.trim();
+                ActionError::failed(
+                    unsure,
+                    format!("{place}`{name}` ended with {status}: {shown}"),
+                )
+            }
+            Err(Cause::Timeout) => ActionError::new(
+                Cause::Timeout,
+                unsure,
+                format!("{place}`{name}` was not done within its timeout"),
+            ),
+            Err(cause) => ActionError::new(cause, unsure, format!("{place}`{name}` was stopped")),
+        };
+        Err(Failed { error, said })
+    }
+}
+
+fn credentials(command: &mut Command, at: &Endpoint, cx: &Context) {
+    if at.kind == TargetKind::Mysql {
+        command.env("MYSQL_PWD", &at.password);
+        return;
+    }
+    command
+        .env("PGPASSWORD", &at.password)
+        .env("PGAPPNAME", &cx.idempotency_key)
+        .env("PGCONNECT_TIMEOUT", "10");
+    for (key, variable) in [
+        ("sslmode", "PGSSLMODE"),
+        ("sslrootcert", "PGSSLROOTCERT"),
+        ("sslcert", "PGSSLCERT"),
+        ("sslkey", "PGSSLKEY"),
+        ("options", "PGOPTIONS"),
+    ] {
+        if let Some((_, value)) = at.options.iter().find(|(name, _)| name == key) {
+            command.env(variable, value);
+        }
+    }
+}
+
+/// Output, the end of the error stream, and how it ended.
+async fn watch(
+    cx: &Context,
+    child: &mut Child,
+) -> (String, String, Result<std::process::ExitStatus, Cause>) {
+    let stdout = child.stdout.take();
+    let stderr = child.stderr.take();
+    let pid = child.id();
+    let output = tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        if let Some(stream) = stdout {
+            // what a broken pipe leaves is what there is
+            let _ = stream.take(KEPT).read_to_end(&mut bytes).await;
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    let said = tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        if let Some(stream) = stderr {
+            let _ = stream.take(KEPT).read_to_end(&mut bytes).await;
+        }
+        let from = bytes.len().saturating_sub(2_048);
+        String::from_utf8_lossy(&bytes[from..]).into_owned()
+    });
+    let mut stop = cx.stop.clone();
+    let deadline = async {
+        match cx.deadline {
+            Some(at) => tokio::time::sleep_until(at.into()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let why = tokio::select! {
+        status = child.wait() => Ok(status),
+        _ = stop.above(Stop::No) => Err(Cause::Stopped),
+        () = deadline => Err(Cause::Timeout),
+    };
+    let ended = match why {
+        Ok(status) => status.map_err(|_| Cause::Internal),
+        Err(cause) => {
+            if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) {
+                // it may have ended just now
+                let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+            }
+            if tokio::time::timeout(cx.kill_after, child.wait())
+                .await
+                .is_err()
+            {
+                let _ = child.kill().await;
+            }
+            Err(cause)
+        }
+    };
+    let wait = Duration::from_secs(2);
+    let text = |joined: Result<Result<String, _>, _>| match joined {
+        Ok(Ok(text)) => text,
+        Ok(Err::<String, tokio::task::JoinError>(_)) | Err::<_, tokio::time::error::Elapsed>(_) => {
+            String::new()
+        }
+    };
+    let output = text(tokio::time::timeout(wait, output).await);
+    let said = text(tokio::time::timeout(wait, said).await);
+    (output, said, ended)
+}
+
+/// Connection arguments of the PostgreSQL programs.
+pub fn postgres_args(at: &Endpoint) -> Vec<String> {
+    let host = at
+        .options
+        .iter()
+        .find(|(key, _)| key == "host")
+        .map_or(&at.host, |(_, host)| host);
+    let mut args = vec!["--no-password".to_owned()];
+    args.push(format!("--host={host}"));
+    args.push(format!("--port={}", at.port));
+    args.push(format!("--username={}", at.user));
+    args.push(format!("--dbname={}", at.database));
+    args
+}
+
+/// Connection arguments of the MySQL and MariaDB programs; no option file of the user's is read.
+pub fn mysql_args(at: &Endpoint) -> Vec<String> {
+    vec![
+        "--no-defaults".to_owned(),
+        "--protocol=tcp".to_owned(),
+        format!("--host={}", at.host),
+        format!("--port={}", at.port),
+        format!("--user={}", at.user),
+        "--default-character-set=utf8mb4".to_owned(),
+    ]
+}
