@@ -6,3 +6,4 @@ pub mod ports;
 pub mod postgres;
 pub mod redis;
 pub mod wire;
+pub mod server;

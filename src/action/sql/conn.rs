@@ -129,6 +129,12 @@ macro_rules! collect {
             match item? {
                 Either::Left(done) => table.affected += done.rows_affected(),
                 Either::Right(row) => {
+                    // MariaDB tells the columns of `returning` only with the rows
+                    if table.columns.len() != row.len() {
+                        let names = row.columns().iter();
+                        let names = names.map(|column| column.name().to_owned()).collect();
+                        table.columns = Table::new(names)?.columns;
+                    }
                     let mut values = Vec::with_capacity(table.columns.len());
                     for index in 0..row.len() {
                         values.push($value(&row, index)?);

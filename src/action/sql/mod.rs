@@ -17,6 +17,7 @@ mod text;
 mod tool;
 mod tx;
 mod values;
+mod watch;
 mod words;
 
 use std::time::Instant;
