@@ -27,6 +27,8 @@ use crate::runbook::TargetKind;
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
+/// Longest wait for an idle connection to show that it still answers.
+const ANSWER: Duration = Duration::from_secs(2);
 /// Most idle connections kept per target.
 const KEPT: usize = 4;
 
@@ -244,14 +246,22 @@ impl Session {
     pub async fn open(cx: &Context, call: &Call) -> Result<Self, ActionError> {
         let at = Arc::new(Endpoint::of(call)?);
         while let Some(conn) = cx.clients.sql.take(&at.key()) {
-            if let Ok(session) = Self::prepare(cx, conn, at.clone()).await {
+            let answer = Self::prepare(cx, conn, at.clone());
+            if let Ok(Ok(session)) = tokio::time::timeout(ANSWER, answer).await {
                 return Ok(session);
             }
         }
         let conn = at.connect(cx.time_left(CONNECT)).await?;
-        Self::prepare(cx, conn, at.clone())
-            .await
-            .map_err(|fault| words::explain(&at, &fault, Outcome::NotApplied, None))
+        match tokio::time::timeout(CONNECT, Self::prepare(cx, conn, at.clone())).await {
+            Ok(session) => {
+                session.map_err(|fault| words::explain(&at, &fault, Outcome::NotApplied, None))
+            }
+            Err(_) => Err(ActionError::unreachable(format!(
+                "{}: connected, but no answer within {}",
+                at.label(),
+                crate::runbook::units::human(CONNECT)
+            ))),
+        }
     }
 
     /// Names the session after the step and learns how to stop it; shows that it answers, too.

@@ -3,6 +3,8 @@
 //!
 //! It knows nothing of targets, outcomes or words for people.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use sqlx::{
@@ -210,11 +212,14 @@ impl Conn {
 
     /// Ends the connection in order, so that the server sees it at once.
     pub async fn close(self) {
-        // the connection is gone either way
-        let _ = match self {
-            Self::Postgres(conn) => conn.close().await,
-            Self::Mysql(conn) => conn.close().await,
-            Self::Sqlite(conn) => conn.close().await,
+        let end = async {
+            match self {
+                Self::Postgres(conn) => conn.close().await,
+                Self::Mysql(conn) => conn.close().await,
+                Self::Sqlite(conn) => conn.close().await,
+            }
         };
+        // the connection is gone either way
+        let _ = tokio::time::timeout(Duration::from_secs(2), end).await;
     }
 }

@@ -112,7 +112,21 @@ impl Migration {
     }
 
     /// The SHA-256 that the ledger has for it.
-    async fn recorded(&self, session: &mut Session) -> Result<Option<String>, Fault> {
+    async fn recorded(
+        &self,
+        cx: &Context,
+        session: &mut Session,
+    ) -> Result<Option<String>, ActionError> {
+        let stopper = session.stopper();
+        let work = async {
+            let found = self.look_up(session).await;
+            found.map_err(|fault| session.explain(&fault, Outcome::NotApplied))
+        };
+        let watched = stopper.watch(cx, work).await;
+        watched.map_err(|ended| ended.into_error(stopper.at(), Outcome::NotApplied))
+    }
+
+    async fn look_up(&self, session: &mut Session) -> Result<Option<String>, Fault> {
         tx::begin_read(session).await?;
         let tables = catalog::names(&mut session.conn).await?;
         let mut found = None;
@@ -120,10 +134,8 @@ impl Migration {
             let mark = mark(session.at.kind, 1);
             let sql = format!("select sha256 from {} where name = {mark}", self.table);
             let table = session.conn.rows(&sql, &[json!(self.name)]).await?;
-            found = table
-                .rows
-                .first()
-                .map(|row| row["sha256"].as_str().unwrap_or("").to_owned());
+            let sha256 = table.rows.first().map(|row| row["sha256"].as_str());
+            found = sha256.map(|text| text.unwrap_or("").to_owned());
         }
         tx::end_read(session).await?;
         Ok(found)
@@ -153,8 +165,7 @@ impl Action for Migrate {
     async fn capture(&self, cx: &Context, call: &Call) -> Result<Option<Value>, ActionError> {
         let migration = Migration::read(call)?;
         let mut session = Session::open(cx, call).await?;
-        let recorded = migration.recorded(&mut session).await;
-        let recorded = recorded.map_err(|fault| session.explain(&fault, Outcome::NotApplied))?;
+        let recorded = migration.recorded(cx, &mut session).await?;
         session.done(cx);
         Ok(Some(json!({
             "was_applied": recorded.is_some(),
@@ -170,8 +181,7 @@ impl Action for Migrate {
         let kind = session.at.kind;
         let script = Job::script(&migration.up, kind);
         tx::check(&script, migration.transaction)?;
-        let recorded = migration.recorded(&mut session).await;
-        let recorded = recorded.map_err(|fault| session.explain(&fault, Outcome::NotApplied))?;
+        let recorded = migration.recorded(cx, &mut session).await?;
         let atomic = migration.together(&script, kind);
         let shown = |applied: bool| {
             json!({
@@ -215,8 +225,7 @@ impl Action for Migrate {
             return Ok(taken_back(false, "it was applied before this run"));
         }
         let mut session = Session::open(cx, call).await?;
-        let recorded = migration.recorded(&mut session).await;
-        let recorded = recorded.map_err(|fault| session.explain(&fault, Outcome::NotApplied))?;
+        let recorded = migration.recorded(cx, &mut session).await?;
         let Some(sha256) = recorded else {
             session.done(cx);
             return Ok(taken_back(false, "the ledger does not have it"));

@@ -167,10 +167,10 @@ async fn query(
         session.conn.close().await;
         tables.into_iter().next().unwrap_or_default()
     };
-    Ok(shown(table, started))
+    Ok(shown(&table, started))
 }
 
-fn shown(table: Table, started: Instant) -> Value {
+fn shown(table: &Table, started: Instant) -> Value {
     json!({
         "row_count": table.rows.len(),
         "columns": table.columns,

@@ -227,11 +227,8 @@ impl Body {
         let ended = std::mem::take(&mut self.ending);
         match word.trim_end_matches('(') {
             // `end if`, `end loop` and the like close blocks that are not counted
-            "if" | "loop" | "while" | "repeat" | "case" if ended => {
-                if word != "case" {
-                    self.depth += 1;
-                }
-            }
+            "if" | "loop" | "while" | "repeat" if ended => self.depth += 1,
+            "case" if ended => {}
             "begin" | "case" => self.depth += 1,
             "end" => {
                 self.depth = self.depth.saturating_sub(1);
@@ -277,7 +274,7 @@ pub fn split(text: &str, kind: TargetKind) -> Vec<Statement<'_>> {
                 words.push(word);
             }
             Token::Hidden => words.push("/*!".into()),
-            Token::Other => {}
+            Token::Other => body.ending = false,
         }
     }
     finish(start, text.len(), words);
@@ -406,6 +403,9 @@ mod tests {
             .len(),
             2
         );
+        let cases = "create trigger t after insert on a begin select case when 1 then 2 end, \
+                     case when 1 then 2 end; delete from b; end; select 2";
+        assert_eq!(texts(cases, Sqlite).len(), 2);
         assert_eq!(split("\n\n  select 1", Sqlite)[0].line, 3);
         assert_eq!(texts("é; select 'ü' ; ü", Sqlite), ["é", "select 'ü'", "ü"]);
     }

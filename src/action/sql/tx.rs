@@ -150,7 +150,8 @@ pub async fn apply(
         match run(&mut session.conn, job).await {
             Ok(table) => tables.push(table),
             Err(fault) => {
-                let told = !link_lost(&fault) && !(alone && partly(&job.statement));
+                let partly = alone && partly(&job.statement);
+                let told = !link_lost(&fault) && !partly;
                 let outcome = match (before, alone, told) {
                     (true, _, _) | (_, true, false) => Outcome::Unknown,
                     _ => Outcome::NotApplied,
