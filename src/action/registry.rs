@@ -6,7 +6,11 @@ use super::Action;
 use crate::runbook::Catalog;
 
 /// Each family's actions.
-const FAMILIES: &[&[&dyn Action]] = &[super::shell::ACTIONS, super::wait::ACTIONS];
+const FAMILIES: &[&[&dyn Action]] = &[
+    super::shell::ACTIONS,
+    super::sql::ACTIONS,
+    super::wait::ACTIONS,
+];
 
 /// Actions by key.
 pub struct Registry {
