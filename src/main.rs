@@ -1,3 +1,7 @@
 //! The binary: hands over to [`ferry::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ferry::cli::main()
+}

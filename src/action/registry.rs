@@ -7,7 +7,14 @@ use crate::runbook::Catalog;
 
 /// Each family's actions.
 const FAMILIES: &[&[&dyn Action]] = &[
+    super::env::ACTIONS,
+    super::file::ACTIONS,
+    super::http::ACTIONS,
+    super::log::ACTIONS,
+    super::notify::ACTIONS,
+    super::redis::ACTIONS,
     super::shell::ACTIONS,
+    super::snapshot::ACTIONS,
     super::sql::ACTIONS,
     super::wait::ACTIONS,
 ];

@@ -19,7 +19,10 @@ pub struct SnapshotEquals;
 static SPEC: Spec = Spec {
     class: always_reading,
     results: &[("differences", "for each snapshot, what differs")],
-    ..Spec::of::<Params>("snapshot_equals", "the state is as it was before the first change")
+    ..Spec::of::<Params>(
+        "snapshot_equals",
+        "the state is as it was before the first change",
+    )
 };
 
 /// Parameters of `snapshot_equals`.
@@ -50,6 +53,8 @@ impl Action for SnapshotEquals {
     }
 
     async fn execute(&self, _: &Context, _: &Call) -> Result<Value, ActionError> {
-        Err(ActionError::invalid("`snapshot_equals` belongs into `rollback.verify`"))
+        Err(ActionError::invalid(
+            "`snapshot_equals` belongs into `rollback.verify`",
+        ))
     }
 }

@@ -1,1 +1,117 @@
-//! (being built)
+//! The command line: arguments in, exit code out. One file for each command; this one routes.
+
+mod check;
+mod completions;
+mod error;
+pub mod exit;
+mod load;
+mod plan;
+mod report;
+mod run;
+mod schema;
+mod snapshot;
+mod state;
+mod status;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::CommandError;
+use exit::Exit;
+
+/// Carry a running system from one state to another, and back if it must.
+#[derive(Parser)]
+#[command(name = "ferry", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Example:\n  ferry check runbooks/hybrid-cache.yaml && ferry run runbooks/hybrid-cache.yaml")]
+struct Args {
+    /// Where journals and run directories are kept
+    #[arg(long, global = true, value_name = "DIR", env = "FERRY_STATE_DIR", default_value = "state")]
+    state_dir: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Args),
+    Plan(plan::Args),
+    Run(run::Args),
+    Status(status::StatusArgs),
+    Runs(status::RunsArgs),
+    Report(report::Args),
+    Snapshot(snapshot::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
+}
+
+/// Reads the arguments, carries the command out, prints what is wrong, and gives the exit code.
+pub fn main() -> ExitCode {
+    // a closed pipe is told by the write that fails, and a run must not die of it
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    let done = std::panic::catch_unwind(|| route(args));
+    match done {
+        Ok(Ok(exit)) => ExitCode::from(exit.code()),
+        Ok(Err(error)) => {
+            print(&error);
+            ExitCode::from(error.exit.code())
+        }
+        Err(_) => ExitCode::from(Exit::Internal.code()),
+    }
+}
+
+fn route(args: Args) -> Result<Exit, CommandError> {
+    let Args { state_dir, command } = args;
+    match command {
+        Command::Check(args) => check::check(&args),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Run(args) => run::run(args, &state_dir),
+        Command::Status(args) => status::status(&args, &state_dir),
+        Command::Runs(args) => status::runs(&args, &state_dir),
+        Command::Report(args) => report::report(&args, &state_dir),
+        Command::Snapshot(args) => snapshot::snapshot(&args, &state_dir),
+        Command::Schema(args) => schema::schema(&args),
+        Command::Completions(args) => completions::completions(&args),
+    }
+}
+
+/// clap's own exit code for wrong usage is 2; ours is 64.
+fn usage(error: &clap::Error) -> ExitCode {
+    // a help text whose reader went away is no failure
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS }
+}
+
+fn print(error: &CommandError) {
+    if error.message.is_empty() {
+        return;
+    }
+    let stderr = std::io::stderr();
+    let color = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let (red, bold, plain) = if color { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+    let mut stderr = stderr.lock();
+    let _ = writeln!(stderr, "{red}error{plain}: {}", crate::secret::mask_places(&error.message));
+    for hint in &error.hints {
+        let _ = writeln!(stderr, "{bold}hint{plain}: {}", crate::secret::mask_places(hint));
+    }
+}
+
+/// Writes an answer to standard output.
+fn answer(text: &str) -> Result<(), CommandError> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| CommandError::writing(&error))
+}
+
+/// The runtime for commands that do more than read a file.
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::new(Exit::System, format!("no threads can be started: {error}")))
+}

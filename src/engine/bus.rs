@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-pub use crate::event::Subscriber;
 use crate::event::Event;
+pub use crate::event::Subscriber;
 
 enum Message {
     Events(Vec<Event>),
@@ -44,11 +44,17 @@ impl Bus {
     /// Starts the thread; without subscribers there is none.
     pub fn start(subscribers: Vec<Box<dyn Subscriber>>) -> Self {
         if subscribers.is_empty() {
-            return Self { sender: None, thread: None };
+            return Self {
+                sender: None,
+                thread: None,
+            };
         }
         let (sender, receiver) = channel();
         let thread = std::thread::spawn(move || tell(&receiver, subscribers));
-        Self { sender: Some(sender), thread: Some(thread) }
+        Self {
+            sender: Some(sender),
+            thread: Some(thread),
+        }
     }
 
     /// Tells of durable events.

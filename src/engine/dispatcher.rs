@@ -100,10 +100,22 @@ impl Engine {
         let bus = Bus::start(std::mem::take(&mut self.subscribers));
         let shared = self.shared(&plan, &state, &bus)?;
         let signals = Signals::listen().map_err(EngineError::Signals)?;
-        std::fs::create_dir_all(&self.run_dir)
-            .map_err(|error| EngineError::Directory { path: self.run_dir.display().to_string(), error })?;
-        let locks = plan.runbook.locks.iter().map(|lock| lock.value.clone()).collect();
-        let new = NewRun { id: self.run.clone(), name: plan.runbook.name.value.clone(), at: now_ms(), locks };
+        std::fs::create_dir_all(&self.run_dir).map_err(|error| EngineError::Directory {
+            path: self.run_dir.display().to_string(),
+            error,
+        })?;
+        let locks = plan
+            .runbook
+            .locks
+            .iter()
+            .map(|lock| lock.value.clone())
+            .collect();
+        let new = NewRun {
+            id: self.run.clone(),
+            name: plan.runbook.name.value.clone(),
+            at: now_ms(),
+            locks,
+        };
         self.store.create(&new).await?;
         let lease = self.store.claim(&self.run, &self.holder).await?;
         let (inputs, receiver) = mpsc::unbounded_channel();
@@ -132,10 +144,17 @@ impl Engine {
         let secrets = Arc::new(self.secrets.clone());
         let mut scope = state.base_scope(now_ms());
         scope.secrets = Arc::clone(&secrets);
-        let targets = targets::resolve(&plan.runbook, &scope)
-            .map_err(|(name, error)| EngineError::Target { name, reason: error.to_string() })?;
-        let mut hidden: Vec<(String, Secret)> =
-            self.secrets.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone()))).collect();
+        let targets = targets::resolve(&plan.runbook, &scope).map_err(|(name, error)| {
+            EngineError::Target {
+                name,
+                reason: error.to_string(),
+            }
+        })?;
+        let mut hidden: Vec<(String, Secret)> = self
+            .secrets
+            .iter()
+            .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
+            .collect();
         hidden.extend(targets::passwords(&targets));
         let masker = Masker::new(hidden).map_err(|error| EngineError::Secret(error.to_string()))?;
         Ok(Shared {
@@ -170,7 +189,12 @@ impl Engine {
 }
 
 fn empty_plan() -> Plan {
-    Plan::new(crate::runbook::Runbook::empty(), "", Default::default(), Vec::new())
+    Plan::new(
+        crate::runbook::Runbook::empty(),
+        "",
+        Default::default(),
+        Vec::new(),
+    )
 }
 
 /// What is decided and not yet durable.
@@ -182,7 +206,8 @@ struct Pending {
     status: Option<RunStatus>,
 }
 
-type Committing = Pin<Box<dyn Future<Output = Result<(Vec<Event>, Vec<Effect>), StoreError>> + Send>>;
+type Committing =
+    Pin<Box<dyn Future<Output = Result<(Vec<Event>, Vec<Effect>), StoreError>> + Send>>;
 
 struct Dispatcher {
     executor: Executor,
@@ -245,6 +270,11 @@ impl Dispatcher {
         }
         let at = now_ms();
         let Decision { events, effects } = self.state.advance(&Input { at, kind: input });
+        if events.is_empty() {
+            // nothing to make durable first: a timer
+            effects.iter().for_each(|effect| self.executor.carry_out(effect, &self.state));
+            return;
+        }
         self.record(events, at);
         self.pending.effects.extend(effects);
     }
@@ -254,7 +284,11 @@ impl Dispatcher {
             if matches!(kind, EventKind::Run(_) | EventKind::Rollback(_)) {
                 self.pending.status = Some(self.state.status());
             }
-            self.pending.events.push(Event { seq: self.next_seq, at, kind });
+            self.pending.events.push(Event {
+                seq: self.next_seq,
+                at,
+                kind,
+            });
             self.next_seq += 1;
         }
     }
@@ -264,11 +298,25 @@ impl Dispatcher {
         if self.pending.events.is_empty() {
             return None;
         }
-        let Pending { events, effects, settled, status } = std::mem::take(&mut self.pending);
-        let dispatched = effects.iter().filter_map(|effect| self.dispatched(effect)).collect();
+        let Pending {
+            events,
+            effects,
+            settled,
+            status,
+        } = std::mem::take(&mut self.pending);
+        let dispatched = effects
+            .iter()
+            .filter_map(|effect| self.dispatched(effect))
+            .collect();
         let (store, lease) = (Arc::clone(&self.store), self.lease.clone());
         Some(Box::pin(async move {
-            let batch = Batch { events: events.clone(), dispatched, settled, consumed: Vec::new(), status };
+            let batch = Batch {
+                events: events.clone(),
+                dispatched,
+                settled,
+                consumed: Vec::new(),
+                status,
+            };
             store.commit(&lease, batch).await?;
             Ok((events, effects))
         }))
@@ -277,9 +325,10 @@ impl Dispatcher {
     /// What the store keeps of an effect: enough to know after a crash what was handed out.
     fn dispatched(&self, effect: &Effect) -> Option<Dispatched> {
         match effect {
-            Effect::Execute { key, .. } => {
-                Some(Dispatched { key: self.state.plan().name(*key), seq: self.next_seq.saturating_sub(1) })
-            }
+            Effect::Execute { key, .. } => Some(Dispatched {
+                key: self.state.plan().name(*key),
+                seq: self.next_seq.saturating_sub(1),
+            }),
             _ => None,
         }
     }
@@ -289,12 +338,22 @@ impl Dispatcher {
             self.take(InputKind::Stop { reason });
         } else {
             // what is in flight is ended, and reports what is known of it
-            self.executor.stop(if times == 2 { Stop::Terminate } else { Stop::Kill }, false);
+            self.executor.stop(
+                if times == 2 {
+                    Stop::Terminate
+                } else {
+                    Stop::Kill
+                },
+                false,
+            );
         }
     }
 
     fn end(self) -> Finished {
-        let finished = Finished { status: self.state.status(), stopped: self.state.stopping() };
+        let finished = Finished {
+            status: self.state.status(),
+            stopped: self.state.stopping(),
+        };
         let Self { executor, bus, .. } = self;
         // handles for lines of output go with the executor; then the bus can end
         drop(executor);
@@ -303,7 +362,9 @@ impl Dispatcher {
     }
 }
 
-async fn wait_for(committing: &mut Option<Committing>) -> Result<(Vec<Event>, Vec<Effect>), StoreError> {
+async fn wait_for(
+    committing: &mut Option<Committing>,
+) -> Result<(Vec<Event>, Vec<Effect>), StoreError> {
     match committing {
         Some(committing) => committing.await,
         None => std::future::pending().await,

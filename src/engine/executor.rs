@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
@@ -33,7 +33,11 @@ struct Running {
 
 impl Executor {
     pub(super) fn new(shared: Arc<Shared>, inputs: mpsc::UnboundedSender<InputKind>) -> Self {
-        Self { shared, inputs, running: HashMap::new() }
+        Self {
+            shared,
+            inputs,
+            running: HashMap::new(),
+        }
     }
 
     /// Starts one effect; its input comes later.
@@ -52,7 +56,11 @@ impl Executor {
 
     /// Tells what is in flight to end; `reading`: only what changes nothing.
     pub(super) fn stop(&mut self, level: Stop, reading: bool) {
-        for running in self.running.values().filter(|running| running.reading || !reading) {
+        for running in self
+            .running
+            .values()
+            .filter(|running| running.reading || !reading)
+        {
             running.stop.send_if_modified(|now| {
                 let raise = *now < level;
                 *now = level.max(*now);
@@ -64,11 +72,15 @@ impl Executor {
     /// A job is over: nobody needs to be able to stop it any more.
     pub(super) fn over(&mut self, input: &InputKind, state: &RunState) {
         let name = match input {
-            InputKind::Prepared { key, .. } | InputKind::Reported { key, .. } => state.plan().name(*key),
-            InputKind::ItemReported { item, .. } => match state.rollback().and_then(|back| back.items.get(*item)) {
-                Some(item) => item.id.clone(),
-                None => return,
-            },
+            InputKind::Prepared { key, .. } | InputKind::Reported { key, .. } => {
+                state.plan().name(*key)
+            }
+            InputKind::ItemReported { item, .. } => {
+                match state.rollback().and_then(|back| back.items.get(*item)) {
+                    Some(item) => item.id.clone(),
+                    None => return,
+                }
+            }
             _ => return,
         };
         self.running.remove(&name);
@@ -77,11 +89,25 @@ impl Executor {
     fn prepare(&mut self, key: StepKey, attempt: u32, state: &RunState) {
         let mut job = self.job(key, attempt, state);
         self.spawn(async move {
-            let prepared = AssertUnwindSafe(job.prepare()).catch_unwind().await.unwrap_or_else(|_| {
-                super::probe::Prepared { failure: Some(panicked(Outcome::NotApplied)), ..Default::default() }
-            });
-            let super::probe::Prepared { done, captured, failure } = prepared;
-            InputKind::Prepared { key, attempt, done, captured, failure }
+            let prepared = AssertUnwindSafe(job.prepare())
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| super::probe::Prepared {
+                    failure: Some(panicked(Outcome::NotApplied)),
+                    ..Default::default()
+                });
+            let super::probe::Prepared {
+                done,
+                captured,
+                failure,
+            } = prepared;
+            InputKind::Prepared {
+                key,
+                attempt,
+                done,
+                captured,
+                failure,
+            }
         });
     }
 
@@ -90,7 +116,12 @@ impl Executor {
         self.spawn(async move {
             let outcome = job.after(Outcome::Unknown);
             let (report, failure) = guarded(job.execute(), outcome).await;
-            InputKind::Reported { key, attempt, report, failure }
+            InputKind::Reported {
+                key,
+                attempt,
+                report,
+                failure,
+            }
         });
     }
 
@@ -99,7 +130,12 @@ impl Executor {
         self.spawn(async move {
             let outcome = job.after(Outcome::Applied);
             let (report, failure) = guarded(job.settle(), outcome).await;
-            InputKind::Reported { key, attempt, report, failure }
+            InputKind::Reported {
+                key,
+                attempt,
+                report,
+                failure,
+            }
         });
     }
 
@@ -113,22 +149,35 @@ impl Executor {
 
     fn snapshots(&mut self, moment: Moment, state: &RunState) {
         let defs = state.plan().runbook.snapshots.clone();
-        let jobs: Vec<_> = defs.into_iter().map(|def| (self.reading_job(state, &def.name), def)).collect();
+        let mut taking: Vec<BoxFuture<'static, SnapshotTaken>> = Vec::with_capacity(defs.len());
+        for def in defs {
+            let job = self.reading_job(state, &def.name);
+            let name = def.name.value.clone();
+            let taken = AssertUnwindSafe(snapshots::take(job, def, moment)).catch_unwind();
+            taking.push(Box::pin(async move {
+                taken.await.unwrap_or_else(|_| lost_snapshot(name))
+            }));
+        }
         self.spawn(async move {
-            let taking = jobs.into_iter().map(|(job, def)| {
-                let name = def.name.value.clone();
-                let taken = AssertUnwindSafe(snapshots::take(job, def, moment)).catch_unwind();
-                taken.map(move |taken| taken.unwrap_or_else(|_| lost_snapshot(name)))
-            });
-            InputKind::Snapshots { moment, taken: join_all(taking).await }
+            let taken = join_all(taking).await;
+            InputKind::Snapshots { moment, taken }
         });
     }
 
     fn item(&mut self, at: usize, attempt: u32, state: &RunState) {
-        let Some(item) = state.rollback().and_then(|back| back.items.get(at)).cloned() else {
+        let Some(item) = state
+            .rollback()
+            .and_then(|back| back.items.get(at))
+            .cloned()
+        else {
             return;
         };
-        let input = move |(report, failure): Attempt| InputKind::ItemReported { item: at, attempt, report, failure };
+        let input = move |(report, failure): Attempt| InputKind::ItemReported {
+            item: at,
+            attempt,
+            report,
+            failure,
+        };
         let key = item.of.as_deref().and_then(|of| state.plan().key(of));
         match (state.item_step(&item).cloned(), key) {
             (Some(step), key) => {
@@ -152,7 +201,9 @@ impl Executor {
                 let step = state.plan().step(key.step).clone();
                 let mut job = self.back_job(&item, attempt, step, Some(key), state);
                 let captured = state.captured(key).cloned();
-                self.spawn(async move { input(guarded(restore(&mut job, captured), Outcome::Unknown).await) });
+                self.spawn(async move {
+                    input(guarded(restore(&mut job, captured), Outcome::Unknown).await)
+                });
             }
             (None, None) => {}
         }
@@ -175,9 +226,20 @@ impl Executor {
         job
     }
 
-    fn back_job(&mut self, item: &RollbackItem, attempt: u32, step: Step, key: Option<StepKey>, state: &RunState) -> Job {
+    fn back_job(
+        &mut self,
+        item: &RollbackItem,
+        attempt: u32,
+        step: Step,
+        key: Option<StepKey>,
+        state: &RunState,
+    ) -> Job {
         let mut job = self.new_job(item.id.clone(), attempt, step, key, state);
-        job.direction = if item.part == Part::Undo { "undo" } else { "back" };
+        job.direction = if item.part == Part::Undo {
+            "undo"
+        } else {
+            "back"
+        };
         job.step_state = key.map(|key| state.step(key).status.word());
         job
     }
@@ -203,15 +265,36 @@ impl Executor {
         }
     }
 
-    fn new_job(&mut self, name: String, attempt: u32, step: Step, key: Option<StepKey>, state: &RunState) -> Job {
+    fn new_job(
+        &mut self,
+        name: String,
+        attempt: u32,
+        step: Step,
+        key: Option<StepKey>,
+        state: &RunState,
+    ) -> Job {
         let (sender, stop) = StopSignal::channel();
-        self.running.insert(name.clone(), Running { stop: sender, reading: !step.changes() });
+        self.running.insert(
+            name.clone(),
+            Running {
+                stop: sender,
+                reading: !step.changes(),
+            },
+        );
         let mut scope = state.scope(&step, key, now_ms());
         scope.secrets = Arc::clone(&self.shared.secrets);
         let phase = key.map(|key| state.plan().phase_of(key.step));
-        let started = phase.and_then(|phase| state.phase_started(phase)).unwrap_or_else(now_ms);
-        let backup = step.requires_backup.as_ref().and_then(|required| state.result(&required.step));
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch fit a double exactly")]
+        let started = phase
+            .and_then(|phase| state.phase_started(phase))
+            .unwrap_or_else(now_ms);
+        let backup = step
+            .requires_backup
+            .as_ref()
+            .and_then(|required| state.result(&required.step));
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "milliseconds since the epoch fit a double exactly"
+        )]
         let phase_started = started as f64 / 1_000.0;
         Job {
             shared: Arc::clone(&self.shared),
@@ -235,8 +318,14 @@ fn results_for(step: &Step, state: &RunState) -> HashMap<String, Arc<Value>> {
     if !step.action.key.ends_with(".restore") {
         return HashMap::new();
     }
-    let backups = state.plan().runbook.steps().filter(|(_, step)| step.action.key.ends_with(".backup"));
-    backups.filter_map(|(_, step)| Some((step.id.value.clone(), Arc::clone(state.result(&step.id)?)))).collect()
+    let backups = state
+        .plan()
+        .runbook
+        .steps()
+        .filter(|(_, step)| step.action.key.ends_with(".backup"));
+    backups
+        .filter_map(|(_, step)| Some((step.id.value.clone(), Arc::clone(state.result(&step.id)?))))
+        .collect()
 }
 
 /// Action, and what follows it.
@@ -260,12 +349,21 @@ async fn restore(job: &mut Job, captured: Option<Value>) -> Attempt {
             report.did = "nothing was kept before it: nothing to put back".into();
             return Ok(());
         };
-        let call = job.call(&job.step.action).map_err(|error| job.failure(&error))?;
+        let call = job
+            .call(&job.step.action)
+            .map_err(|error| job.failure(&error))?;
         let action = job.action(&job.step.action)?;
         let output = job.output();
         let cx = job.context(&output, job.timeout());
-        report.did = job.shared.masker.text(&format!("undo: {}", action.describe(&call))).into_owned();
-        let result = action.restore(&cx, &call, &captured).await.map_err(|error| job.failure(&error))?;
+        report.did = job
+            .shared
+            .masker
+            .text(&format!("undo: {}", action.describe(&call)))
+            .into_owned();
+        let result = action
+            .restore(&cx, &call, &captured)
+            .await
+            .map_err(|error| job.failure(&error))?;
         report.result = super::judge::bounded(result, &job.shared.masker);
         Ok(())
     };
@@ -279,7 +377,9 @@ async fn compare(job: &Job, before: &Arc<HashMap<String, Value>>) -> Attempt {
     let began = std::time::Instant::now();
     let mut report = Box::<Report>::default();
     let compared = async {
-        let call = job.call(&job.step.action).map_err(|error| job.failure(&error))?;
+        let call = job
+            .call(&job.step.action)
+            .map_err(|error| job.failure(&error))?;
         let names = crate::action::snapshot::names(&call).map_err(|error| job.failure(&error))?;
         report.did = format!("compare with before: {}", names.join(", "));
         snapshots::equals(job, &names, before).await
@@ -287,10 +387,17 @@ async fn compare(job: &Job, before: &Arc<HashMap<String, Value>>) -> Attempt {
     let failure = match compared.await {
         Ok(compared) => {
             let first = compared.as_object().and_then(|all| {
-                all.iter().find_map(|(name, found)| Some(format!("snapshot `{name}`: {}", found.get(0)?.as_str()?)))
+                all.iter().find_map(|(name, found)| {
+                    Some(format!("snapshot `{name}`: {}", found.get(0)?.as_str()?))
+                })
             });
             report.result = serde_json::json!({ "differences": compared });
-            first.map(|message| Failure { cause: Cause::Expectation, outcome: Outcome::NotApplied, message, hint: None })
+            first.map(|message| Failure {
+                cause: Cause::Expectation,
+                outcome: Outcome::NotApplied,
+                message,
+                hint: None,
+            })
         }
         Err(failure) => Some(failure),
     };
@@ -316,7 +423,13 @@ fn panicked(outcome: Outcome) -> Failure {
 }
 
 fn lost_snapshot(name: String) -> SnapshotTaken {
-    SnapshotTaken { name, file: None, sha256: None, value: None, failure: Some(panicked(Outcome::NotApplied)) }
+    SnapshotTaken {
+        name,
+        file: None,
+        sha256: None,
+        value: None,
+        failure: Some(panicked(Outcome::NotApplied)),
+    }
 }
 
 /// A step that only lends its defaults to a read.
@@ -325,10 +438,16 @@ fn reading_step() -> Step {
     use crate::runbook::{Class, Span, params::Params};
     let span = Span::default();
     Step {
-        id: Sp { value: String::new(), span },
+        id: Sp {
+            value: String::new(),
+            span,
+        },
         title: None,
         action: ActionUse {
-            key: Sp { value: String::new(), span },
+            key: Sp {
+                value: String::new(),
+                span,
+            },
             params: Params::Constant(Value::Null),
             target: None,
             class: Class::Reading,

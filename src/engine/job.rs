@@ -82,8 +82,16 @@ impl Job {
                 Some(failure)
             }
             (Ok(()), Err(error)) => {
-                let message = format!("its output could not be kept in `{}`: {error}", self.shared.run_dir.display());
-                Some(Failure { cause: Cause::Internal, outcome: self.after(Outcome::Applied), message, hint: None })
+                let message = format!(
+                    "its output could not be kept in `{}`: {error}",
+                    self.shared.run_dir.display()
+                );
+                Some(Failure {
+                    cause: Cause::Internal,
+                    outcome: self.after(Outcome::Applied),
+                    message,
+                    hint: None,
+                })
             }
         };
         report.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -91,10 +99,16 @@ impl Job {
     }
 
     async fn act(&mut self, output: &Arc<StepOutput>, report: &mut Report) -> Result<(), Failure> {
-        let call = self.call(&self.step.action).map_err(|error| self.failure(&error))?;
+        let call = self
+            .call(&self.step.action)
+            .map_err(|error| self.failure(&error))?;
         let action = self.action(&self.step.action)?;
         let cx = self.context(output, self.timeout());
-        report.did = self.shared.masker.text(&action.describe(&call)).into_owned();
+        report.did = self
+            .shared
+            .masker
+            .text(&action.describe(&call))
+            .into_owned();
         let result = self.carry_out(action, &cx, &call).await;
         let result = match result {
             Ok(result) => result,
@@ -108,11 +122,19 @@ impl Job {
         self.scope.now = super::clock::now_ms();
         let applied = self.after(Outcome::Applied);
         if let Some(message) = judge::cut_but_needed(&self.step.expect, &result) {
-            return Err(Failure { cause: Cause::Limit, outcome: applied, message, hint: None });
+            return Err(Failure {
+                cause: Cause::Limit,
+                outcome: applied,
+                message,
+                hint: None,
+            });
         }
         self.scope.result = Some(result);
         let outputs = self.outputs(&cx)?;
-        report.outputs = outputs.iter().map(|(name, value)| (name.clone(), self.shared.masker.json(value.clone()))).collect();
+        report.outputs = outputs
+            .iter()
+            .map(|(name, value)| (name.clone(), self.shared.masker.json(value.clone())))
+            .collect();
         self.scope.outputs = Some(outputs.into_iter().collect::<Map<_, _>>());
         report.evidence = judge::judge(&self.step.expect, &self.scope, &self.shared.masker);
         let result = self.scope.result.take().unwrap_or_default();
@@ -132,9 +154,17 @@ impl Job {
         if size <= judge::MAX_RESULT {
             return Ok(masked);
         }
-        let message = format!("its result is used later and has {size} bytes; at most {} are kept", judge::MAX_RESULT);
+        let message = format!(
+            "its result is used later and has {size} bytes; at most {} are kept",
+            judge::MAX_RESULT
+        );
         let hint = Some("keep the part that is needed as an `output`".into());
-        Err(Failure { cause: Cause::Limit, outcome: self.after(Outcome::Applied), message, hint })
+        Err(Failure {
+            cause: Cause::Limit,
+            outcome: self.after(Outcome::Applied),
+            message,
+            hint,
+        })
     }
 
     /// The values of `outputs`, from the result and from files in the step's directory.
@@ -142,18 +172,30 @@ impl Job {
         let mut outputs = BTreeMap::new();
         for (name, def) in &self.step.outputs {
             let value = match def {
-                OutputDef::Value(expr) => expr.value.value(&self.scope).map_err(|error| error.to_string()),
-                OutputDef::Json(file) => read(cx, file).and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string())),
+                OutputDef::Value(expr) => expr
+                    .value
+                    .value(&self.scope)
+                    .map_err(|error| error.to_string()),
+                OutputDef::Json(file) => read(cx, file).and_then(|text| {
+                    serde_json::from_str(&text).map_err(|error| error.to_string())
+                }),
                 OutputDef::Text(file) => read(cx, file).map(Value::from),
             };
             let value = value.and_then(|value| match judge::size(&value) {
-                size if size > judge::MAX_RESULT => Err(format!("it has {size} bytes; at most {} are kept", judge::MAX_RESULT)),
+                size if size > judge::MAX_RESULT => Err(format!(
+                    "it has {size} bytes; at most {} are kept",
+                    judge::MAX_RESULT
+                )),
                 _ => Ok(value),
             });
             let value = value.map_err(|reason| Failure {
                 cause: Cause::Failed,
                 outcome: self.after(Outcome::Applied),
-                message: self.shared.masker.text(&format!("output `{}`: {reason}", **name)).into_owned(),
+                message: self
+                    .shared
+                    .masker
+                    .text(&format!("output `{}`: {reason}", **name))
+                    .into_owned(),
                 hint: None,
             })?;
             outputs.insert(name.value.clone(), value);
@@ -162,7 +204,12 @@ impl Job {
     }
 
     /// Runs an action until it ends, its deadline passes or it is stopped.
-    pub(super) async fn carry_out(&self, action: &dyn Action, cx: &Context, call: &Call) -> Result<Value, ActionError> {
+    pub(super) async fn carry_out(
+        &self,
+        action: &dyn Action,
+        cx: &Context,
+        call: &Call,
+    ) -> Result<Value, ActionError> {
         if action.stops_itself() {
             return action.execute(cx, call).await;
         }
@@ -180,12 +227,19 @@ impl Job {
 
     /// What is known of the effect: nothing can have happened where nothing is changed.
     pub(super) fn after(&self, outcome: Outcome) -> Outcome {
-        if self.step.changes() { outcome } else { Outcome::NotApplied }
+        if self.step.changes() {
+            outcome
+        } else {
+            Outcome::NotApplied
+        }
     }
 
     pub(super) fn failure(&self, error: &ActionError) -> Failure {
         let failure = error.failure(|text| self.shared.masker.text(text).into_owned());
-        Failure { outcome: self.after(failure.outcome), ..failure }
+        Failure {
+            outcome: self.after(failure.outcome),
+            ..failure
+        }
     }
 
     pub(super) fn action(&self, used: &ActionUse) -> Result<&'static dyn Action, Failure> {
@@ -198,18 +252,35 @@ impl Job {
     }
 
     pub(super) fn timeout(&self) -> Duration {
-        let default = if self.step.changes() { CHANGING_TIMEOUT } else { READING_TIMEOUT };
+        let default = if self.step.changes() {
+            CHANGING_TIMEOUT
+        } else {
+            READING_TIMEOUT
+        };
         self.step.timeout.unwrap_or(default)
     }
 
     /// The action with everything in it resolved.
     pub(super) fn call(&self, used: &ActionUse) -> Result<Call, ActionError> {
-        let wrong = |what: &str, error: crate::expr::EvalError| ActionError::invalid(format!("{what}: {error}"));
-        let params = used.params.render(&self.scope).map_err(|error| wrong("a parameter", error))?;
+        let wrong = |what: &str, error: crate::expr::EvalError| {
+            ActionError::invalid(format!("{what}: {error}"))
+        };
+        let params = used
+            .params
+            .render(&self.scope)
+            .map_err(|error| wrong("a parameter", error))?;
         let mut env = Vec::with_capacity(self.step.env.len() + 1);
         for (name, template) in &self.step.env {
-            let value = template.value.render(&self.scope).map_err(|error| wrong(&format!("`env.{name}`"), error))?;
-            env.push((name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+            let value = template
+                .value
+                .render(&self.scope)
+                .map_err(|error| wrong(&format!("`env.{name}`"), error))?;
+            env.push((
+                name.clone(),
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned),
+            ));
         }
         if let Some(state) = self.step_state {
             env.push(("FERRY_STEP_STATE".into(), state.into()));
@@ -217,18 +288,35 @@ impl Job {
         let cwd = match &self.step.cwd {
             None => self.shared.base_dir.clone(),
             Some(template) => {
-                let value = template.value.render(&self.scope).map_err(|error| wrong("`cwd`", error))?;
-                self.shared.base_dir.join(value.as_str().unwrap_or_default())
+                let value = template
+                    .value
+                    .render(&self.scope)
+                    .map_err(|error| wrong("`cwd`", error))?;
+                self.shared
+                    .base_dir
+                    .join(value.as_str().unwrap_or_default())
             }
         };
         let target = match &used.target {
             None => None,
             Some(name) => match self.shared.targets.get(name.as_str()) {
                 Some(target) => Some(target.clone()),
-                None => return Err(ActionError::invalid(format!("there is no target `{}`", **name))),
+                None => {
+                    return Err(ActionError::invalid(format!(
+                        "there is no target `{}`",
+                        **name
+                    )));
+                }
             },
         };
-        Ok(Call { key: used.key.value.clone(), params, target, env, cwd, backup: self.backup.clone() })
+        Ok(Call {
+            key: used.key.value.clone(),
+            params,
+            target,
+            env,
+            cwd,
+            backup: self.backup.clone(),
+        })
     }
 
     pub(super) fn context(&self, output: &Arc<StepOutput>, timeout: Duration) -> Context {
@@ -246,14 +334,25 @@ impl Job {
             phase_started: self.phase_started,
             stop: self.stop.clone(),
             output: Arc::clone(output) as Arc<dyn crate::action::Output>,
-            results: Arc::new(move |id| results.get(id).and_then(|kept| kept.get("result")).cloned()),
+            results: Arc::new(move |id| {
+                results.get(id).and_then(|kept| kept.get("result")).cloned()
+            }),
             clients: Arc::clone(&self.shared.clients),
         }
     }
 
     pub(super) fn output(&self) -> Arc<StepOutput> {
-        let name = format!("output/{}.{}{}.log", self.name, self.direction, self.attempt);
-        StepOutput::new(&self.name, &self.shared.run_dir, name, self.shared.masker.clone(), self.shared.lines.clone())
+        let name = format!(
+            "output/{}.{}{}.log",
+            self.name, self.direction, self.attempt
+        );
+        StepOutput::new(
+            &self.name,
+            &self.shared.run_dir,
+            name,
+            self.shared.masker.clone(),
+            self.shared.lines.clone(),
+        )
     }
 }
 
@@ -262,9 +361,14 @@ fn read(cx: &Context, file: &str) -> Result<String, String> {
     if !path.starts_with(&cx.step_dir) || file.contains("..") {
         return Err(format!("`{file}` lies outside the step's directory"));
     }
-    let bytes = std::fs::metadata(&path).map_err(|error| format!("`{file}`: {error}"))?.len();
+    let bytes = std::fs::metadata(&path)
+        .map_err(|error| format!("`{file}`: {error}"))?
+        .len();
     if bytes > judge::MAX_RESULT as u64 {
-        return Err(format!("`{file}` has {bytes} bytes; at most {} are kept", judge::MAX_RESULT));
+        return Err(format!(
+            "`{file}` has {bytes} bytes; at most {} are kept",
+            judge::MAX_RESULT
+        ));
     }
     std::fs::read_to_string(&path).map_err(|error| format!("`{file}`: {error}"))
 }

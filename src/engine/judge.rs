@@ -10,7 +10,10 @@ use crate::secret::Masker;
 
 /// Judges each expectation.
 pub(super) fn judge(expect: &[Sp<Expr>], scope: &StepScope, masker: &Masker) -> Vec<Evidence> {
-    expect.iter().map(|expr| masked(expr.value.judge(scope), masker)).collect()
+    expect
+        .iter()
+        .map(|expr| masked(expr.value.judge(scope), masker))
+        .collect()
 }
 
 /// Hides secrets in the values that a judgement rests on.
@@ -31,22 +34,38 @@ pub(super) fn masked(mut evidence: Evidence, masker: &Masker) -> Evidence {
 
 /// Whether all of it passed.
 pub(super) fn passed(evidence: &[Evidence]) -> bool {
-    evidence.iter().all(|evidence| evidence.verdict == Verdict::Pass)
+    evidence
+        .iter()
+        .all(|evidence| evidence.verdict == Verdict::Pass)
 }
 
 /// The failure for the first expectation that did not pass.
 pub(super) fn failure(evidence: &[Evidence], outcome: Outcome) -> Option<Failure> {
-    let missed = evidence.iter().find(|evidence| evidence.verdict != Verdict::Pass)?;
-    let observed: Vec<String> =
-        missed.values.iter().take(3).map(|value| format!("`{}` is {}", value.text, value.value)).collect();
+    let missed = evidence
+        .iter()
+        .find(|evidence| evidence.verdict != Verdict::Pass)?;
+    let observed: Vec<String> = missed
+        .values
+        .iter()
+        .take(3)
+        .map(|value| format!("`{}` is {}", value.text, value.value))
+        .collect();
     let observed = observed.join(", ");
     let message = match (missed.verdict, &missed.reason) {
         (Verdict::Fail, _) if observed.is_empty() => format!("expected `{}`", missed.expression),
         (Verdict::Fail, _) => format!("expected `{}`, but {observed}", missed.expression),
-        (verdict, Some(reason)) => format!("expected `{}`, which is {verdict}: {reason}", missed.expression),
+        (verdict, Some(reason)) => format!(
+            "expected `{}`, which is {verdict}: {reason}",
+            missed.expression
+        ),
         (verdict, None) => format!("expected `{}`, which is {verdict}", missed.expression),
     };
-    Some(Failure { cause: Cause::Expectation, outcome, message, hint: None })
+    Some(Failure {
+        cause: Cause::Expectation,
+        outcome,
+        message,
+        hint: None,
+    })
 }
 
 /// Refuses to judge a text that was cut.
@@ -54,12 +73,19 @@ pub(super) fn cut_but_needed(expect: &[Sp<Expr>], result: &Value) -> Option<Stri
     if result.get("cut").and_then(Value::as_bool) != Some(true) {
         return None;
     }
-    let mut paths = expect.iter().flat_map(|expr| expr.references().iter()).map(|reference| &reference.path);
+    let mut paths = expect
+        .iter()
+        .flat_map(|expr| expr.references().iter())
+        .map(|reference| &reference.path);
     let asked = paths.find_map(|path| match path.as_slice() {
-        [root, field, ..] if root == "result" && (field == "stdout" || field == "stderr") => Some(field.clone()),
+        [root, field, ..] if root == "result" && (field == "stdout" || field == "stderr") => {
+            Some(field.clone())
+        }
         _ => None,
     })?;
-    Some(format!("`result.{asked}` is asked for, and the step printed more than is kept for it (64 kB)"))
+    Some(format!(
+        "`result.{asked}` is asked for, and the step printed more than is kept for it (64 kB)"
+    ))
 }
 
 /// The largest result that is kept whole, in bytes of JSON.
@@ -79,7 +105,12 @@ pub(super) fn size(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2,
         Value::Array(items) => items.iter().map(size).sum::<usize>() + items.len() + 2,
-        Value::Object(map) => map.iter().map(|(key, value)| key.len() + size(value) + 4).sum::<usize>() + 2,
+        Value::Object(map) => {
+            map.iter()
+                .map(|(key, value)| key.len() + size(value) + 4)
+                .sum::<usize>()
+                + 2
+        }
         _ => 8,
     }
 }
@@ -91,21 +122,40 @@ fn shorten(value: Value, longest: usize) -> Value {
             while !text.is_char_boundary(end) {
                 end -= 1;
             }
-            Value::from(format!("{} ... ({} bytes left out)", &text[..end], text.len() - end))
+            Value::from(format!(
+                "{} ... ({} bytes left out)",
+                &text[..end],
+                text.len() - end
+            ))
         }
         Value::Array(items) if items.len() > 20 => {
             let left_out = items.len() - 20;
-            let mut kept: Vec<Value> = items.into_iter().take(20).map(|item| shorten(item, longest / 4)).collect();
+            let mut kept: Vec<Value> = items
+                .into_iter()
+                .take(20)
+                .map(|item| shorten(item, longest / 4))
+                .collect();
             kept.push(Value::from(format!("... ({left_out} items left out)")));
             Value::Array(kept)
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(|item| shorten(item, longest / 2)).collect()),
+        Value::Array(items) => Value::Array(
+            items
+                .into_iter()
+                .map(|item| shorten(item, longest / 2))
+                .collect(),
+        ),
         Value::Object(map) => {
             let left_out = map.len().saturating_sub(200);
-            let mut kept: Map<String, Value> =
-                map.into_iter().take(200).map(|(key, value)| (key, shorten(value, longest / 2))).collect();
+            let mut kept: Map<String, Value> = map
+                .into_iter()
+                .take(200)
+                .map(|(key, value)| (key, shorten(value, longest / 2)))
+                .collect();
             if left_out > 0 {
-                kept.insert("...".into(), Value::from(format!("{left_out} keys left out")));
+                kept.insert(
+                    "...".into(),
+                    Value::from(format!("{left_out} keys left out")),
+                );
             }
             Value::Object(kept)
         }

@@ -40,7 +40,13 @@ struct Inner {
 }
 
 impl StepOutput {
-    pub(super) fn new(step: &str, run_dir: &std::path::Path, name: String, masker: Masker, lines: Lines) -> Arc<Self> {
+    pub(super) fn new(
+        step: &str,
+        run_dir: &std::path::Path,
+        name: String,
+        masker: Masker,
+        lines: Lines,
+    ) -> Arc<Self> {
         Arc::new(Self {
             step: step.into(),
             path: run_dir.join(&name),
@@ -53,7 +59,9 @@ impl StepOutput {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // a panic in another chunk leaves counters that are still true
-        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.inner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Writes what is held back, makes the file durable, and says what was kept.
@@ -102,17 +110,27 @@ impl StepOutput {
         }
         // only the last whole line of a chunk is shown: nobody reads faster
         let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
-            inner.line.extend_from_slice(&bytes[..bytes.len().min(4_096)]);
+            inner
+                .line
+                .extend_from_slice(&bytes[..bytes.len().min(4_096)]);
             inner.line.truncate(4_096);
             return;
         };
-        let start = bytes[..end].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let mut line = if start == 0 { std::mem::take(&mut inner.line) } else { Vec::new() };
+        let start = bytes[..end]
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |newline| newline + 1);
+        let mut line = if start == 0 {
+            std::mem::take(&mut inner.line)
+        } else {
+            Vec::new()
+        };
         line.extend_from_slice(&bytes[start..end.min(start + 4_096)]);
         inner.line = bytes[end + 1..].iter().take(4_096).copied().collect();
         let text = String::from_utf8_lossy(&line);
         if !text.trim().is_empty() {
-            self.lines.send(&self.step, mask_places(text.trim_end()).into_owned());
+            self.lines
+                .send(&self.step, mask_places(text.trim_end()).into_owned());
         }
     }
 }
@@ -142,7 +160,8 @@ impl Inner {
         if rest.is_empty() {
             return Ok(());
         }
-        self.tail.extend_from_slice(&rest[rest.len().saturating_sub(KEPT)..]);
+        self.tail
+            .extend_from_slice(&rest[rest.len().saturating_sub(KEPT)..]);
         // trimmed now and then, so that the copying is paid once for each megabyte
         if self.tail.len() > 2 * KEPT {
             let over = self.tail.len() - KEPT;
@@ -157,11 +176,14 @@ impl Output for StepOutput {
         let mut inner = self.lock();
         let at = usize::from(stream == Stream::Stderr);
         let mut out = Vec::with_capacity(bytes.len());
-        inner.streams[at].get_or_insert_with(|| self.masker.stream()).push(bytes, &mut out);
+        inner.streams[at]
+            .get_or_insert_with(|| self.masker.stream())
+            .push(bytes, &mut out);
         inner.take(&out, self);
     }
 
     fn progress(&self, line: &str) {
-        self.lines.send(&self.step, self.masker.text(line).into_owned());
+        self.lines
+            .send(&self.step, self.masker.text(line).into_owned());
     }
 }

@@ -27,9 +27,11 @@ impl Job {
             match self.look(&probe, READING_TIMEOUT).await {
                 Ok(evidence) => {
                     let done = judge::passed(&evidence);
-                    let undecided = judge::failure(&evidence, Outcome::NotApplied).filter(|_| is_undecided(&evidence));
+                    let undecided = judge::failure(&evidence, Outcome::NotApplied)
+                        .filter(|_| is_undecided(&evidence));
                     prepared.done = Some(evidence);
-                    prepared.failure = undecided.map(|failure| said("`done_when` has no answer", failure));
+                    prepared.failure =
+                        undecided.map(|failure| said("`done_when` has no answer", failure));
                     if done || prepared.failure.is_some() {
                         return prepared;
                     }
@@ -43,28 +45,42 @@ impl Job {
         if matches!(self.step.undo, Undo::Auto(_)) && self.attempt == 1 {
             match self.capture().await {
                 Ok(captured) => prepared.captured = captured,
-                Err(failure) => prepared.failure = Some(said("what its undo needs could not be read", failure)),
+                Err(failure) => {
+                    prepared.failure = Some(said("what its undo needs could not be read", failure))
+                }
             }
         }
         prepared
     }
 
     async fn capture(&self) -> Result<Option<Value>, Failure> {
-        let call = self.call(&self.step.action).map_err(|error| self.failure(&error))?;
+        let call = self
+            .call(&self.step.action)
+            .map_err(|error| self.failure(&error))?;
         let action = self.action(&self.step.action)?;
         let output = self.output();
         let cx = self.context(&output, self.timeout());
-        let captured = tokio::time::timeout(cx.time_left(self.timeout()), action.capture(&cx, &call)).await;
+        let captured =
+            tokio::time::timeout(cx.time_left(self.timeout()), action.capture(&cx, &call)).await;
         // what an undo puts back is journaled as it is: an action that reads secrets there must not
         match captured {
             Ok(captured) => captured.map_err(|error| self.failure(&error)),
-            Err(_) => Err(timeout(&format!("reading it was not over after {}", human(self.timeout())))),
+            Err(_) => Err(timeout(&format!(
+                "reading it was not over after {}",
+                human(self.timeout())
+            ))),
         }
     }
 
     /// Looks once: reads and judges.
-    pub(super) async fn look(&mut self, probe: &Probe, longest: Duration) -> Result<Vec<Evidence>, Failure> {
-        let call = self.call(&probe.call).map_err(|error| clean(self.failure(&error)))?;
+    pub(super) async fn look(
+        &mut self,
+        probe: &Probe,
+        longest: Duration,
+    ) -> Result<Vec<Evidence>, Failure> {
+        let call = self
+            .call(&probe.call)
+            .map_err(|error| clean(self.failure(&error)))?;
         let action = self.action(&probe.call)?;
         let output = self.output();
         let cx = self.context(&output, longest);
@@ -73,12 +89,23 @@ impl Job {
         } else {
             match tokio::time::timeout(longest, action.execute(&cx, &call)).await {
                 Ok(read) => read,
-                Err(_) => return Err(timeout(&format!("`{}` was not over after {}", *probe.call.key, human(longest)))),
+                Err(_) => {
+                    return Err(timeout(&format!(
+                        "`{}` was not over after {}",
+                        *probe.call.key,
+                        human(longest)
+                    )));
+                }
             }
         };
         let result = read.map_err(|error| clean(self.failure(&error)))?;
         if let Some(message) = judge::cut_but_needed(&probe.expect, &result) {
-            return Err(Failure { cause: Cause::Limit, outcome: Outcome::NotApplied, message, hint: None });
+            return Err(Failure {
+                cause: Cause::Limit,
+                outcome: Outcome::NotApplied,
+                message,
+                hint: None,
+            });
         }
         let own = self.scope.result.replace(result);
         self.scope.now = super::clock::now_ms();
@@ -108,7 +135,12 @@ impl Job {
         loop {
             let left = poll.within.saturating_sub(began.elapsed());
             let last = if left.is_zero() {
-                Failure { cause: Cause::Timeout, outcome: Outcome::Unknown, message: "there was no time to look".into(), hint: None }
+                Failure {
+                    cause: Cause::Timeout,
+                    outcome: Outcome::Unknown,
+                    message: "there was no time to look".into(),
+                    hint: None,
+                }
             } else {
                 match self.look(probe, left.min(READING_TIMEOUT)).await {
                     Ok(evidence) => {
@@ -124,7 +156,12 @@ impl Job {
             };
             if began.elapsed() + poll.every >= poll.within {
                 let message = format!("not so within {}: {}", human(poll.within), last.message);
-                return Err(Failure { cause: Cause::Timeout, outcome: self.after(Outcome::Applied), message, hint: last.hint });
+                return Err(Failure {
+                    cause: Cause::Timeout,
+                    outcome: self.after(Outcome::Applied),
+                    message,
+                    hint: last.hint,
+                });
             }
             tokio::select! {
                 () = tokio::time::sleep(poll.every) => {}
@@ -139,18 +176,32 @@ impl Job {
 
 fn is_undecided(evidence: &[Evidence]) -> bool {
     use crate::expr::Verdict;
-    evidence.iter().any(|evidence| matches!(evidence.verdict, Verdict::Inconclusive | Verdict::Error))
+    evidence
+        .iter()
+        .any(|evidence| matches!(evidence.verdict, Verdict::Inconclusive | Verdict::Error))
 }
 
 fn said(what: &str, failure: Failure) -> Failure {
-    Failure { outcome: Outcome::NotApplied, message: format!("{what}: {}", failure.message), ..failure }
+    Failure {
+        outcome: Outcome::NotApplied,
+        message: format!("{what}: {}", failure.message),
+        ..failure
+    }
 }
 
 /// A probe changes nothing.
 fn clean(failure: Failure) -> Failure {
-    Failure { outcome: Outcome::NotApplied, ..failure }
+    Failure {
+        outcome: Outcome::NotApplied,
+        ..failure
+    }
 }
 
 fn timeout(message: &str) -> Failure {
-    Failure { cause: Cause::Timeout, outcome: Outcome::NotApplied, message: message.to_owned(), hint: None }
+    Failure {
+        cause: Cause::Timeout,
+        outcome: Outcome::NotApplied,
+        message: message.to_owned(),
+        hint: None,
+    }
 }

@@ -25,7 +25,13 @@ pub(super) async fn take(job: Job, def: SnapshotDef, moment: Moment) -> Snapshot
         }
         Err(failure) => Err(failure),
     };
-    kept.unwrap_or_else(|failure| SnapshotTaken { name, file: None, sha256: None, value: None, failure: Some(failure) })
+    kept.unwrap_or_else(|failure| SnapshotTaken {
+        name,
+        file: None,
+        sha256: None,
+        value: None,
+        failure: Some(failure),
+    })
 }
 
 /// Reads what a snapshot reads, masked.
@@ -34,7 +40,10 @@ pub(super) async fn read(job: &Job, def: &SnapshotDef) -> Result<Value, Failure>
     let action = job.action(&def.call)?;
     let output = job.output();
     let cx = job.context(&output, READING_TIMEOUT);
-    let value = job.carry_out(action, &cx, &call).await.map_err(|error| job.failure(&error))?;
+    let value = job
+        .carry_out(action, &cx, &call)
+        .await
+        .map_err(|error| job.failure(&error))?;
     Ok(job.shared.masker.json(value))
 }
 
@@ -45,11 +54,20 @@ fn keep(dir: &Path, name: &str, moment: Moment, value: &Value) -> Result<Snapsho
     write(dir, name, text.as_bytes()).map_err(|error| Failure {
         cause: crate::event::Cause::Internal,
         outcome: crate::event::Outcome::NotApplied,
-        message: format!("snapshot `{name}` could not be kept in `{}`: {error}", dir.display()),
+        message: format!(
+            "snapshot `{name}` could not be kept in `{}`: {error}",
+            dir.display()
+        ),
         hint: None,
     })?;
     let value = (judge::size(value) <= INLINE).then(|| value.clone());
-    Ok(SnapshotTaken { name: name.to_owned(), file: Some(file), sha256: Some(sha256), value, failure: None })
+    Ok(SnapshotTaken {
+        name: name.to_owned(),
+        file: Some(file),
+        sha256: Some(sha256),
+        value,
+        failure: None,
+    })
 }
 
 fn write(dir: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
@@ -70,12 +88,20 @@ pub(super) fn differences(before: &Value, now: &Value) -> Vec<String> {
 fn compare(path: &str, before: &Value, now: &Value, found: &mut Vec<String>) {
     match (before, now) {
         (Value::Object(before), Value::Object(now)) => {
-            for key in before.keys().chain(now.keys().filter(|key| !before.contains_key(*key))) {
+            for key in before
+                .keys()
+                .chain(now.keys().filter(|key| !before.contains_key(*key)))
+            {
                 if MOVING.contains(&key.as_str()) {
                     continue;
                 }
                 let at = format!("{path}.{key}");
-                compare(&at, before.get(key).unwrap_or(&Value::Null), now.get(key).unwrap_or(&Value::Null), found);
+                compare(
+                    &at,
+                    before.get(key).unwrap_or(&Value::Null),
+                    now.get(key).unwrap_or(&Value::Null),
+                    found,
+                );
             }
         }
         (Value::Array(before), Value::Array(now)) if before.len() == now.len() => {
@@ -84,22 +110,47 @@ fn compare(path: &str, before: &Value, now: &Value, found: &mut Vec<String>) {
             }
         }
         (before, now) if before == now => {}
-        (before, now) => found.push(format!("`{}` was {before} and is {now}", path.trim_start_matches('.'))),
+        (before, now) => found.push(format!(
+            "`{}` was {before} and is {now}",
+            path.trim_start_matches('.')
+        )),
     }
 }
 
 /// Measurements of the reading itself, which say nothing of the state.
-const MOVING: &[&str] = &["took_ms", "latency_ms", "total_ms", "connect_ms", "ttfb_ms", "duration_ms", "date", "uptime_s"];
+const MOVING: &[&str] = &[
+    "took_ms",
+    "latency_ms",
+    "total_ms",
+    "connect_ms",
+    "ttfb_ms",
+    "duration_ms",
+    "date",
+    "uptime_s",
+];
 
 /// Reads the named snapshots again and compares them with those from before the first change.
-pub(super) async fn equals(job: &Job, names: &[String], before: &Arc<std::collections::HashMap<String, Value>>) -> Result<Value, Failure> {
+pub(super) async fn equals(
+    job: &Job,
+    names: &[String],
+    before: &Arc<std::collections::HashMap<String, Value>>,
+) -> Result<Value, Failure> {
     let mut compared = serde_json::Map::new();
     for name in names {
-        let Some(def) = job.shared.plan.runbook.snapshots.iter().find(|def| *def.name == *name) else {
+        let Some(def) = job
+            .shared
+            .plan
+            .runbook
+            .snapshots
+            .iter()
+            .find(|def| *def.name == *name)
+        else {
             return Err(missing(format!("there is no snapshot `{name}`")));
         };
         let Some(first) = before.get(name) else {
-            return Err(missing(format!("snapshot `{name}` from before is not there, or too large to compare")));
+            return Err(missing(format!(
+                "snapshot `{name}` from before is not there, or too large to compare"
+            )));
         };
         let now = read(job, def).await?;
         let differences = differences(first, &now);

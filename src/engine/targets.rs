@@ -23,7 +23,12 @@ pub fn resolve(runbook: &Runbook, scope: &StepScope) -> Result<Targets, (String,
         let url = def.url.value.render(scope).map_err(wrong)?;
         let options = def.options.render(scope).map_err(wrong)?;
         let url = url.as_str().map_or_else(|| url.to_string(), str::to_owned);
-        let target = Target { name: name.clone(), kind: def.kind, url, options };
+        let target = Target {
+            name: name.clone(),
+            kind: def.kind,
+            url,
+            options,
+        };
         targets.insert(name, target);
     }
     Ok(targets)
@@ -37,7 +42,12 @@ pub fn passwords(targets: &Targets) -> Vec<(String, Secret)> {
         let authority = rest.split(['/', '?', '#']).next()?;
         let (userinfo, _) = authority.rsplit_once('@')?;
         let (_, password) = userinfo.split_once(':')?;
-        (password.len() >= 6).then(|| (format!("target {}", target.name), Secret::new(password.to_owned())))
+        (password.len() >= 6).then(|| {
+            (
+                format!("target {}", target.name),
+                Secret::new(password.to_owned()),
+            )
+        })
     };
     targets.values().filter_map(password).collect()
 }

@@ -20,8 +20,8 @@ pub use outline::{Outline, PhaseOutline, StepOutline, UndoKind};
 pub use rollback::{NotUndone, Part, RollbackEvent, RollbackItem};
 pub use run::{Parking, RunEvent, RunFailure, RunOptions, RunStatus};
 pub use snapshot::{Moment, SnapshotEvent, SnapshotTaken};
-pub use subscriber::Subscriber;
 pub use step::{OutputKept, Report, SkipReason, StepEvent};
+pub use subscriber::Subscriber;
 
 /// One fact of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,9 @@
 
 use super::effect::{Decision, Effect};
 use super::input::{Input, InputKind};
-use super::state::{ItemState, RollbackState, RunState, SnapshotState};
+use super::state::{
+    ItemState, RollbackState, RunState, SnapshotState, StepState, StepStatus,
+};
 use crate::event::{
     Cause, Failure, Moment, NotUndone, Outcome, Part, Report, RollbackEvent, RollbackItem,
     RunEvent, RunStatus, SnapshotEvent,
@@ -17,10 +19,11 @@ impl RunState {
     pub(super) fn rollback_list(&self) -> (Vec<RollbackItem>, Vec<NotUndone>) {
         let mut not_undone = Vec::new();
         let mut undos = Vec::new();
-        for settled in self.settled.iter().rev() {
-            self.undos_of(settled.key, &mut undos, &mut not_undone);
+        let changed = self.changed();
+        for key in changed.iter().rev() {
+            self.undos_of(*key, &mut undos, &mut not_undone);
         }
-        if self.settled.is_empty() {
+        if changed.is_empty() {
             return (Vec::new(), not_undone);
         }
         let rollback = &self.plan.runbook.rollback;
@@ -36,6 +39,24 @@ impl RunState {
         items.extend(part(Part::Verify, &rollback.verify));
         items.extend(part(Part::Notify, &rollback.notify));
         (items, not_undone)
+    }
+
+    /// What changed the world, or may have, in the order in which it ended; a step that waits for
+    /// its retry after a dirty attempt comes last.
+    pub(super) fn changed(&self) -> Vec<StepKey> {
+        let waiting = |state: &StepState| state.status == StepStatus::Waiting && state.dirty;
+        let number = |at: usize| u32::try_from(at).expect("a runbook has fewer than 2^32 steps");
+        let mut changed: Vec<StepKey> = self.settled.iter().map(|settled| settled.key).collect();
+        let steps = self.steps.iter().enumerate().filter(|(_, state)| waiting(state));
+        changed.extend(steps.map(|(at, _)| StepKey::of(number(at))));
+        let mut fans: Vec<_> = self.fans.iter().collect();
+        fans.sort_unstable_by_key(|(at, _)| **at);
+        for (at, fan) in fans {
+            let items = fan.states.iter().enumerate().filter(|(_, state)| waiting(state));
+            changed.extend(items.map(|(item, _)| StepKey::item(*at, number(item))));
+        }
+        changed.retain(|key| self.plan.step(key.step).changes());
+        changed
     }
 
     fn undos_of(

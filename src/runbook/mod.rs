@@ -13,6 +13,7 @@ pub mod inputs;
 pub mod model;
 pub mod node;
 pub mod params;
+pub mod schema;
 pub mod units;
 pub mod yaml;
 

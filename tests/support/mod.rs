@@ -5,5 +5,5 @@ pub mod mariadb;
 pub mod ports;
 pub mod postgres;
 pub mod redis;
-pub mod wire;
 pub mod server;
+pub mod wire;

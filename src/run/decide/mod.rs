@@ -51,12 +51,14 @@ impl RunState {
             {
                 self.reported(*key, *attempt, report, failure.as_ref(), input.at)
             }
-            InputKind::Due { key }
-                if self.step(*key).status == StepStatus::Waiting && self.goes_on() =>
-            {
+            InputKind::Due { key } if self.step(*key).status == StepStatus::Waiting && self.goes_on() => {
+                if self.in_flight >= self.room() {
+                    // its place is taken: it looks again soon
+                    return Decision::none().with(Effect::Wake { key: *key, at: input.at + 100 });
+                }
                 self.begin_attempt(*key, self.step(*key).attempt + 1)
             }
-            InputKind::Snapshots { moment, taken } => Self::snapshots_taken(*moment, taken),
+            InputKind::Snapshots { moment, taken } => self.snapshots_taken(*moment, taken),
             InputKind::Stop { reason } if self.stopping.is_none() && !self.status.is_over() => {
                 Decision::event(RunEvent::Stopping { reason: *reason }).with(Effect::StopReading)
             }
@@ -214,7 +216,7 @@ impl RunState {
         }
     }
 
-    fn snapshots_taken(moment: Moment, taken: &[SnapshotTaken]) -> Decision {
+    fn snapshots_taken(&self, moment: Moment, taken: &[SnapshotTaken]) -> Decision {
         let decision = Decision::event(SnapshotEvent::Taken {
             moment,
             snapshots: taken.to_vec(),
@@ -224,7 +226,7 @@ impl RunState {
         };
         // without the state before, nothing could be compared; later sets only describe
         match (&failed.failure, moment) {
-            (Some(failure), Moment::Before) => {
+            (Some(failure), Moment::Before) if self.failure.is_none() => {
                 let message = format!("snapshot `{}`: {}", failed.name, failure.message);
                 let failure = Failure {
                     message,

@@ -1,0 +1,124 @@
+//! Exit codes, each with its meaning; the README's table is held against this one by a test.
+
+/// Every way that ferry ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It succeeded, or the question was answered.
+    Done,
+    /// Failed and left where it stood.
+    Failed,
+    /// Failed, and everything is taken back.
+    RolledBack,
+    /// Failed, and going back failed or is partial.
+    RollbackFailed,
+    /// Wrong usage.
+    Usage,
+    /// The runbook or an input is invalid.
+    Invalid,
+    /// The runbook, the run or the state directory is not there.
+    Missing,
+    /// A defect of ferry.
+    Internal,
+    /// The system refused: processes, files, signals.
+    System,
+    /// The journal does not hold together.
+    Corrupt,
+    /// A report or other answer could not be written.
+    CannotWrite,
+    /// The journal could not be written.
+    JournalFailed,
+    /// Somebody else holds the run or the store.
+    Locked,
+    /// The store is newer than this ferry.
+    Newer,
+    /// Not permitted.
+    NotPermitted,
+    /// A setting is refused.
+    Refused,
+    /// Another engine took the run over.
+    Fenced,
+    /// Parked by SIGHUP.
+    Hangup,
+    /// Parked by SIGINT.
+    Interrupted,
+    /// Parked by SIGTERM.
+    Terminated,
+}
+
+impl Exit {
+    /// All of them, by code.
+    pub const ALL: [Self; 20] = [
+        Self::Done,
+        Self::Failed,
+        Self::RolledBack,
+        Self::RollbackFailed,
+        Self::Fenced,
+        Self::Usage,
+        Self::Invalid,
+        Self::Missing,
+        Self::Internal,
+        Self::System,
+        Self::Corrupt,
+        Self::CannotWrite,
+        Self::JournalFailed,
+        Self::Locked,
+        Self::Newer,
+        Self::NotPermitted,
+        Self::Refused,
+        Self::Hangup,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// The code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 10,
+            Self::RolledBack => 11,
+            Self::RollbackFailed => 12,
+            Self::Fenced => 20,
+            Self::Usage => 64,
+            Self::Invalid => 65,
+            Self::Missing => 66,
+            Self::Internal => 70,
+            Self::System => 71,
+            Self::Corrupt => 72,
+            Self::CannotWrite => 73,
+            Self::JournalFailed => 74,
+            Self::Locked => 75,
+            Self::Newer => 76,
+            Self::NotPermitted => 77,
+            Self::Refused => 78,
+            Self::Hangup => 129,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// The meaning, as the README has it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "succeeded, or the question was answered",
+            Self::Failed => "failed and parked, not rolled back",
+            Self::RolledBack => "failed and rolled back completely",
+            Self::RollbackFailed => "rollback failed or is partial: a person is needed",
+            Self::Fenced => "another engine took the run over",
+            Self::Usage => "wrong usage",
+            Self::Invalid => "the runbook or an input is invalid",
+            Self::Missing => "the runbook, the run or the state directory is missing",
+            Self::Internal => "a defect of ferry",
+            Self::System => "the operating system refused",
+            Self::Corrupt => "the journal is damaged",
+            Self::CannotWrite => "a report or answer cannot be written",
+            Self::JournalFailed => "the journal cannot be written",
+            Self::Locked => "the run, its lock or the store is held: try later",
+            Self::Newer => "the store is newer than this ferry",
+            Self::NotPermitted => "not permitted",
+            Self::Refused => "a setting is refused",
+            Self::Hangup => "parked by SIGHUP",
+            Self::Interrupted => "parked by SIGINT",
+            Self::Terminated => "parked by SIGTERM",
+        }
+    }
+}

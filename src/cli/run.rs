@@ -1,0 +1,113 @@
+//! `ferry run`: carries a runbook out, shows it live, and goes back by itself when it fails.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::error::CommandError;
+use super::exit::Exit;
+use super::{load, state};
+use crate::engine::{Engine, Finished, Subscriber};
+use crate::event::{Parking, RunOptions, RunStatus};
+use crate::front;
+use crate::store::SqliteStore;
+
+/// Carry a runbook out; when a step or an expectation fails, go back by itself
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ferry run runbooks/hybrid-cache.yaml --input strategy=rolling")]
+pub(super) struct Args {
+    /// The runbook
+    #[arg(value_name = "RUNBOOK")]
+    runbook: PathBuf,
+    /// A value for an input; may be repeated
+    #[arg(long = "input", short = 'i', value_name = "NAME=VALUE", value_parser = load::pair)]
+    inputs: Vec<(String, String)>,
+    /// Ask nothing
+    #[arg(long)]
+    yes: bool,
+    /// Steps in flight at once, instead of what the runbook says
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    max_parallel: Option<u16>,
+    /// Stop at a failure and leave everything as it is, instead of going back
+    #[arg(long)]
+    no_rollback: bool,
+    /// Line-delimited events on standard output instead of progress
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args, state_dir: &Path) -> Result<Exit, CommandError> {
+    let loaded = load::load(&args.runbook)?;
+    let bound = load::bind(&loaded.runbook, &args.inputs)?;
+    let (plan, secrets, source) = load::plan(loaded, bound);
+    let id = state::new_id(&plan.runbook.name);
+    let base_dir = std::env::current_dir()
+        .map_err(|error| CommandError::new(Exit::System, format!("the current directory is gone: {error}")))?;
+    let state_dir = base_dir.join(state_dir);
+    let runtime = super::runtime()?;
+    let finished = runtime.block_on(async {
+        let store = SqliteStore::open(&state_dir).await?;
+        let engine = Engine {
+            subscribers: subscribers(&args, &id),
+            run_dir: state::run_dir(&state_dir, &id),
+            run: id.clone(),
+            plan,
+            source: (source.name, source.text),
+            secrets,
+            options: RunOptions {
+                max_parallel: args.max_parallel.map(usize::from),
+                no_rollback: args.no_rollback,
+            },
+            store: Arc::new(store),
+            base_dir,
+            holder: state::me(),
+        };
+        engine.run().await.map_err(CommandError::from)
+    });
+    // threads that still read a dead link must not hold the end up
+    runtime.shutdown_background();
+    let finished = finished?;
+    let exit = exit_of(&finished);
+    if args.json {
+        let end = json!({
+            "event": "end", "run": id, "code": exit.code(), "outcome": finished.status.words(), "next": next(&finished, &id),
+        });
+        super::answer(&format!("{end}\n"))?;
+    }
+    Ok(exit)
+}
+
+fn subscribers(args: &Args, id: &str) -> Vec<Box<dyn Subscriber>> {
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let stderr_is_terminal = std::io::stderr().is_terminal();
+    if args.json {
+        return vec![Box::new(front::JsonLines::new(std::io::stdout(), id))];
+    }
+    if stderr_is_terminal && !dumb {
+        return vec![Box::new(front::Progress::start(id))];
+    }
+    vec![Box::new(front::Plain::new(std::io::stderr(), id))]
+}
+
+/// How a run's end is told to whoever called.
+fn exit_of(finished: &Finished) -> Exit {
+    match (finished.status, finished.stopped) {
+        (RunStatus::Succeeded, _) => Exit::Done,
+        (RunStatus::RolledBack, _) => Exit::RolledBack,
+        (RunStatus::RollbackFailed, _) => Exit::RollbackFailed,
+        (RunStatus::Waiting, Some(Parking::Terminate)) => Exit::Terminated,
+        (RunStatus::Waiting, Some(Parking::Hangup)) => Exit::Hangup,
+        (RunStatus::Waiting, _) => Exit::Interrupted,
+        (RunStatus::Failed, _) => Exit::Failed,
+        (RunStatus::Planned | RunStatus::Running | RunStatus::RollingBack, _) => Exit::Internal,
+    }
+}
+
+fn next(finished: &Finished, id: &str) -> Vec<String> {
+    match finished.status {
+        RunStatus::Succeeded | RunStatus::RolledBack => vec![format!("ferry report {id}")],
+        _ => vec![format!("ferry status {id}"), format!("ferry report {id}")],
+    }
+}

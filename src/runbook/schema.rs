@@ -1,0 +1,221 @@
+//! The JSON Schema of runbooks, for editors and other tools.
+//!
+//! Parameters of actions come from their types. The keys around them are written here, because the
+//! decoder reads them key by key; a test holds the two against each other.
+
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::catalog::{Catalog, Spec, TargetKind};
+use super::model::InputKind;
+
+/// The whole schema, draft 2020-12.
+pub fn of(catalog: &Catalog) -> Value {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let step = step(catalog, &mut generator);
+    let probe = call(catalog, &mut generator, PROBE_KEYS);
+    let poll = call(catalog, &mut generator, POLL_KEYS);
+    let snapshot = call(catalog, &mut generator, SNAPSHOT_KEYS);
+    let mut defs: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
+    let own = [
+        ("step", step),
+        ("probe", probe),
+        ("poll", poll),
+        ("snapshot", snapshot),
+        ("steps", json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/step" } })),
+        ("duration", json!({ "type": "string", "description": "such as 500ms, 5s, 1h30m or 7d" })),
+        ("expression", json!({ "type": ["string", "boolean", "number"], "description": "a CEL expression" })),
+        ("expressions", one_or_more("#/$defs/expression")),
+        ("name", json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" })),
+        ("names", one_or_more("#/$defs/name")),
+        ("input", input()),
+        ("target", target()),
+        ("phase", phase()),
+        ("rollback", rollback()),
+        ("retry", retry()),
+    ];
+    defs.extend(own.map(|(name, schema)| (name.to_owned(), schema)));
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "ferry runbook",
+        "type": "object",
+        "required": ["runbook", "phases"],
+        "additionalProperties": false,
+        "properties": root_properties(),
+        "$defs": defs,
+    })
+}
+
+const PROBE_KEYS: &[&str] = &["expect", "target", "read_only"];
+const POLL_KEYS: &[&str] = &["every", "within", "expect", "target", "read_only"];
+const SNAPSHOT_KEYS: &[&str] = &["target", "read_only"];
+const STEP_KEYS: &[&str] = &[
+    "id", "title", "when", "expect", "retry", "timeout", "estimate", "undo", "done_when", "then_wait", "env", "cwd",
+    "outputs", "requires_backup", "read_only", "idempotent", "tolerate", "for_each", "parallel", "target",
+];
+
+fn one_or_more(reference: &str) -> Value {
+    json!({ "oneOf": [{ "$ref": reference }, { "type": "array", "minItems": 1, "items": { "$ref": reference } }] })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+fn root_properties() -> Value {
+    let map_of = |name: &str| json!({ "type": "object", "additionalProperties": reference(name) });
+    json!({
+        "runbook": { "$ref": "#/$defs/name", "description": "the runbook's name" },
+        "title": { "type": "string" },
+        "version": { "type": ["string", "number"] },
+        "description": { "type": "string" },
+        "window": {
+            "type": "object",
+            "additionalProperties": false,
+            "properties": { "total": reference("duration"), "downtime": reference("duration"), "rollback": reference("duration") }
+        },
+        "max_parallel": { "type": "integer", "minimum": 1, "maximum": 1000, "description": "steps in flight at once, over all phases" },
+        "people": { "type": "object" },
+        "inputs": map_of("input"),
+        "targets": map_of("target"),
+        "locks": { "type": "array", "items": reference("name") },
+        "snapshots": map_of("snapshot"),
+        "phases": { "type": "object", "minProperties": 1, "additionalProperties": reference("phase") },
+        "rollback": reference("rollback"),
+        "sign_off": { "type": "object" },
+        "troubleshooting": { "type": "array" },
+    })
+}
+
+/// A mapping with one action key and the common keys `common`.
+fn call(catalog: &Catalog, generator: &mut SchemaGenerator, common: &[&str]) -> Value {
+    let mut properties = Map::new();
+    for key in common {
+        properties.insert((*key).to_owned(), common_key(key));
+    }
+    let actions: Vec<&Spec> = catalog.iter().filter(|spec| !common.contains(&spec.key)).collect();
+    for spec in &actions {
+        properties.insert(spec.key.to_owned(), action(spec, generator));
+    }
+    let one_of: Vec<Value> = actions.iter().map(|spec| json!({ "required": [spec.key] })).collect();
+    json!({ "type": "object", "additionalProperties": false, "properties": properties, "oneOf": one_of })
+}
+
+fn step(catalog: &Catalog, generator: &mut SchemaGenerator) -> Value {
+    let mut step = call(catalog, generator, STEP_KEYS);
+    // `wait` with a probe is a poll
+    let wait = step["properties"]["wait"].take();
+    step["properties"]["wait"] = json!({ "description": "let time pass, or wait until a probe holds", "anyOf": [wait, reference("poll")] });
+    step
+}
+
+fn action(spec: &Spec, generator: &mut SchemaGenerator) -> Value {
+    let params = (spec.schema)(generator).to_value();
+    match spec.short {
+        Some(field) => json!({
+            "description": format!("{} (text alone is `{field}`)", spec.summary),
+            "anyOf": [params, { "type": ["string", "number", "boolean"] }],
+        }),
+        None => json!({ "description": spec.summary, "anyOf": [params] }),
+    }
+}
+
+fn common_key(key: &str) -> Value {
+    match key {
+        "id" | "target" => reference("name"),
+        "title" | "cwd" => json!({ "type": "string" }),
+        "when" => reference("expression"),
+        "expect" => reference("expressions"),
+        "retry" => reference("retry"),
+        "timeout" | "estimate" | "every" | "within" => reference("duration"),
+        "undo" => json!({ "anyOf": [{ "enum": ["auto", "none"] }, reference("steps")] }),
+        "done_when" => reference("probe"),
+        "then_wait" => reference("poll"),
+        "env" => json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } }),
+        "outputs" => json!({
+            "type": "object",
+            "additionalProperties": {
+                "anyOf": [
+                    reference("expression"),
+                    { "type": "object", "additionalProperties": false, "properties": { "json": { "type": "string" }, "text": { "type": "string" } } }
+                ]
+            }
+        }),
+        "requires_backup" => json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["step"],
+            "properties": { "step": reference("name"), "younger_than": reference("duration") }
+        }),
+        "for_each" => json!({ "type": ["string", "array"] }),
+        "parallel" => json!({ "type": "integer", "minimum": 1, "maximum": 1000 }),
+        _ => json!({ "type": "boolean" }),
+    }
+}
+
+fn input() -> Value {
+    let types: Vec<&str> = InputKind::NAMES.iter().map(|(name, _)| *name).collect();
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "type": { "enum": types },
+            "env": { "type": "string" },
+            "default": {},
+            "choices": { "type": "array" },
+            "secret": { "type": "boolean" },
+            "description": { "type": "string" },
+        }
+    })
+}
+
+fn target() -> Value {
+    let kinds = TargetKind::ALL.map(|kind| (kind.key().to_owned(), json!({ "type": "string" })));
+    let one_of: Vec<Value> = TargetKind::ALL.iter().map(|kind| json!({ "required": [kind.key()] })).collect();
+    json!({ "type": "object", "properties": Map::from_iter(kinds), "oneOf": one_of })
+}
+
+fn phase() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["steps"],
+        "properties": {
+            "title": { "type": "string" },
+            "needs": reference("names"),
+            "estimate": reference("duration"),
+            "parallel": { "type": "integer", "minimum": 1, "maximum": 1000 },
+            "when": reference("expression"),
+            "steps": reference("steps"),
+        }
+    })
+}
+
+fn rollback() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "first": reference("steps"),
+            "last": reference("steps"),
+            "verify": reference("steps"),
+            "notify": reference("steps"),
+        }
+    })
+}
+
+fn retry() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["limit"],
+        "properties": {
+            "limit": { "type": "integer", "minimum": 1, "maximum": 1000, "description": "attempts after the first" },
+            "backoff": reference("duration"),
+            "max_backoff": reference("duration"),
+            "factor": { "type": "integer", "minimum": 1, "maximum": 10 },
+            "on": { "type": "array", "items": { "enum": ["unreachable", "timeout", "failed", "expectation"] } },
+        }
+    })
+}
