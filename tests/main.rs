@@ -10,3 +10,5 @@ mod action_log;
 mod action_redis;
 mod action_sql;
 mod demo_app;
+mod store_contract;
+mod store_sqlite;

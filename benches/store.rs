@@ -1,0 +1,218 @@
+//! Speed of the SQLite store beside a bare append and fdatasync of the same bytes, taken in turns.
+//!
+//! Prints and judges nothing. `FERRY_BENCH_DIR` names a directory on the disk to measure (default:
+//! the build directory); `FERRY_BENCH_COMMITS` how many commits each row makes (default 2000).
+#![expect(clippy::print_stdout, reason = "a bench is read on its output")]
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use ferry::event::{Event, RunEvent};
+use ferry::store::{Batch, Dispatched, Holder, Lease, NewRun, SqliteStore, Store};
+
+/// Rounds in which store and floor take turns.
+const ROUNDS: u64 = 20;
+
+#[tokio::main]
+async fn main() {
+    let base = std::env::var_os("FERRY_BENCH_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
+    let commits = std::env::var("FERRY_BENCH_COMMITS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(2000);
+    let dir = tempfile::tempdir_in(base).expect("the directory can be written");
+
+    opening(dir.path()).await;
+    println!(
+        "{:<34} {:>9} {:>9} {:>7} {:>10} {:>10}",
+        "commits", "store/s", "floor/s", "ratio", "cpu us", "floor cpu"
+    );
+    let row = |name, size, effects| Row {
+        name,
+        size,
+        effects,
+    };
+    for (i, row) in [
+        row("one event", 1, false),
+        row("one event, effects in and out", 1, true),
+        row("two events, effects in and out", 2, true),
+        row("eight events, effects", 8, true),
+        row("32 events, effects", 32, true),
+    ]
+    .iter()
+    .enumerate()
+    {
+        commit(&dir.path().join(format!("s{i}")), row, commits).await;
+    }
+    loading(&dir.path().join("load")).await;
+}
+
+struct Row {
+    name: &'static str,
+    /// Events of one commit.
+    size: u64,
+    effects: bool,
+}
+
+async fn opening(dir: &Path) {
+    let (mut new, mut again) = (Vec::new(), Vec::new());
+    for i in 0..9 {
+        let dir = dir.join(format!("open{i}"));
+        for times in [&mut new, &mut again] {
+            let started = Instant::now();
+            let store = SqliteStore::open(&dir).await.expect("the store opens");
+            times.push(started.elapsed());
+            store.close().await.expect("the store closes");
+        }
+    }
+    new.sort();
+    again.sort();
+    println!(
+        "open: new {:.2} ms, again {:.2} ms (medians of 9)",
+        new[4].as_secs_f64() * 1e3,
+        again[4].as_secs_f64() * 1e3
+    );
+}
+
+async fn commit(dir: &Path, row: &Row, commits: u64) {
+    let (store, lease) = claimed(dir).await;
+    let mut floor = File::create(dir.join("floor")).expect("the directory can be written");
+    let bytes = vec![b'x'; 300 * usize::try_from(row.size).expect("small")];
+    let (mut ours, mut bare) = (Cost::default(), Cost::default());
+    let mut seq = 0;
+    for _ in 0..ROUNDS {
+        let meter = Meter::start();
+        for _ in 0..commits / ROUNDS {
+            let batch = batch(row, seq);
+            seq = store.commit(&lease, batch).await.expect("it commits");
+        }
+        ours.add(&meter);
+        let meter = Meter::start();
+        for _ in 0..commits / ROUNDS {
+            floor.write_all(&bytes).expect("it writes");
+            floor.sync_data().expect("it syncs");
+        }
+        bare.add(&meter);
+    }
+    let n = (commits / ROUNDS * ROUNDS) as f64;
+    println!(
+        "{:<34} {:>9.0} {:>9.0} {:>7.2} {:>10.1} {:>10.1}",
+        row.name,
+        n / ours.wall.as_secs_f64(),
+        n / bare.wall.as_secs_f64(),
+        ours.wall.as_secs_f64() / bare.wall.as_secs_f64(),
+        ours.cpu * 1e6 / n,
+        bare.cpu * 1e6 / n,
+    );
+    store.close().await.expect("the store closes");
+}
+
+fn batch(row: &Row, head: u64) -> Batch {
+    let effects = |seq: u64| row.effects.then(|| format!("phase/step-{seq}:do"));
+    Batch {
+        events: (head + 1..=head + row.size).map(event).collect(),
+        settled: effects(head).into_iter().collect(),
+        dispatched: effects(head + row.size)
+            .map(|key| Dispatched { key, seq: head + 1 })
+            .into_iter()
+            .collect(),
+        ..Batch::default()
+    }
+}
+
+async fn loading(dir: &Path) {
+    let (store, lease) = claimed(dir).await;
+    for first in (1..10_000).step_by(500) {
+        let events = (first..first + 500).map(event).collect();
+        let batch = Batch {
+            events,
+            ..Batch::default()
+        };
+        store.commit(&lease, batch).await.expect("it commits");
+    }
+    let started = Instant::now();
+    let events = store.load("r", 1).await.expect("it loads");
+    println!(
+        "load and verify {} events: {:.1} ms",
+        events.len(),
+        started.elapsed().as_secs_f64() * 1e3
+    );
+}
+
+async fn claimed(dir: &Path) -> (SqliteStore, Lease) {
+    fs::create_dir_all(dir.parent().expect("it has a parent")).expect("the directory is made");
+    let store = SqliteStore::open(dir).await.expect("the store opens");
+    let run = NewRun {
+        id: "r".into(),
+        name: "bench".into(),
+        at: 0,
+        locks: Vec::new(),
+    };
+    let me = Holder {
+        who: "ann".into(),
+        host: "here".into(),
+        pid: std::process::id(),
+        started: 0,
+    };
+    store.create(&run).await.expect("the run is created");
+    let lease = store.claim("r", &me).await.expect("the run is claimed");
+    (store, lease)
+}
+
+/// About 300 bytes as JSON.
+fn event(seq: u64) -> Event {
+    let by = format!("{:-<230}", seq);
+    Event {
+        seq,
+        at: 1_760_000_000_000,
+        kind: RunEvent::Started {
+            by,
+            host: "here".into(),
+            pid: 7,
+        }
+        .into(),
+    }
+}
+
+#[derive(Default)]
+struct Cost {
+    wall: Duration,
+    /// Seconds of all threads, user and system.
+    cpu: f64,
+}
+
+impl Cost {
+    fn add(&mut self, meter: &Meter) {
+        self.wall += meter.wall.elapsed();
+        self.cpu += cpu() - meter.cpu;
+    }
+}
+
+struct Meter {
+    wall: Instant,
+    cpu: f64,
+}
+
+impl Meter {
+    fn start() -> Self {
+        Self {
+            cpu: cpu(),
+            wall: Instant::now(),
+        }
+    }
+}
+
+/// Seconds that this process's threads ran so far.
+fn cpu() -> f64 {
+    let Ok(tasks) = fs::read_dir("/proc/self/task") else {
+        return 0.0;
+    };
+    let nanoseconds = |task: fs::DirEntry| {
+        let stat = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse::<f64>().ok()
+    };
+    tasks.flatten().filter_map(nanoseconds).sum::<f64>() / 1e9
+}
