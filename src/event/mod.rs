@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use outcome::{Cause, Failure, Outcome};
 pub use outline::{Outline, PhaseOutline, StepOutline, UndoKind};
 pub use rollback::{NotUndone, Part, RollbackEvent, RollbackItem};
-pub use run::{Parking, RunEvent, RunFailure, RunOptions, RunStatus};
+pub use run::{Parking, Planned, RunEvent, RunFailure, RunOptions, RunStatus};
 pub use snapshot::{Moment, SnapshotEvent, SnapshotTaken};
 pub use step::{OutputKept, Report, SkipReason, StepEvent};
 pub use subscriber::Subscriber;
