@@ -53,16 +53,27 @@ fn summary(checked: &Checked, errors: usize, lints: usize) -> String {
         Some(runbook) => {
             let phases = count(runbook.phases.len(), "phase");
             let steps = count(runbook.steps().count(), "step");
-            format!("{name}: {phases}, {steps}, no mistakes, {}\n", count(lints, "lint"))
+            format!(
+                "{name}: {phases}, {steps}, no mistakes, {}\n",
+                count(lints, "lint")
+            )
         }
-        None => format!("{name}: {}, {}\n", count(errors, "mistake"), count(lints, "lint")),
+        None => format!(
+            "{name}: {}, {}\n",
+            count(errors, "mistake"),
+            count(lints, "lint")
+        ),
     }
 }
 
 fn lines(checked: &Checked) -> String {
     let line = |d: &crate::runbook::Diagnostic| {
         let (line, column) = checked.source.position(d.span.start);
-        let severity = if d.severity == Severity::Error { "error" } else { "warning" };
+        let severity = if d.severity == Severity::Error {
+            "error"
+        } else {
+            "warning"
+        };
         let value = json!({
             "file": checked.source.name, "line": line, "column": column, "severity": severity,
             "code": d.code, "message": d.message, "help": d.help,

@@ -18,7 +18,11 @@ pub struct CommandError {
 impl CommandError {
     /// With a message.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hints: Vec::new() }
+        Self {
+            exit,
+            message: message.into(),
+            hints: Vec::new(),
+        }
     }
 
     /// Said already; only the code is left to give.
@@ -38,7 +42,10 @@ impl CommandError {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
             return Self::silent(Exit::Done);
         }
-        Self::new(Exit::CannotWrite, format!("the answer could not be written: {error}"))
+        Self::new(
+            Exit::CannotWrite,
+            format!("the answer could not be written: {error}"),
+        )
     }
 }
 
@@ -54,7 +61,9 @@ impl From<StoreError> for CommandError {
             _ => Exit::JournalFailed,
         };
         let hint = match &error {
-            StoreError::NoStore { .. } => Some("no run was started there yet; `--state-dir DIR` names another place"),
+            StoreError::NoStore { .. } => {
+                Some("no run was started there yet; `--state-dir DIR` names another place")
+            }
             StoreError::NoRun { .. } => Some("`ferry runs` lists them"),
             _ => None,
         };
@@ -68,13 +77,13 @@ impl From<EngineError> for CommandError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Store(error) => error.into(),
-            EngineError::Target { .. } => {
-                Self::new(Exit::Invalid, error.to_string()).hint("an address is made of inputs: see `targets`")
+            EngineError::Target { .. } => Self::new(Exit::Invalid, error.to_string())
+                .hint("an address is made of inputs: see `targets`"),
+            EngineError::Secret(message) => Self::new(Exit::Invalid, message)
+                .hint("a secret that short cannot be told from other text in outputs"),
+            EngineError::Directory { .. } | EngineError::Signals(_) => {
+                Self::new(Exit::System, error.to_string())
             }
-            EngineError::Secret(message) => {
-                Self::new(Exit::Invalid, message).hint("a secret that short cannot be told from other text in outputs")
-            }
-            EngineError::Directory { .. } | EngineError::Signals(_) => Self::new(Exit::System, error.to_string()),
         }
     }
 }

@@ -32,7 +32,11 @@ pub(super) struct Checked {
 impl Checked {
     /// How many are mistakes, and how many are lints.
     pub(super) fn counts(&self) -> (usize, usize) {
-        let errors = self.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+        let errors = self
+            .diagnostics
+            .iter()
+            .filter(|d| d.severity == Severity::Error)
+            .count();
         (errors, self.diagnostics.len() - errors)
     }
 }
@@ -44,13 +48,26 @@ pub(super) fn check(path: &Path) -> Result<Checked, CommandError> {
     let text = match yaml::decode_utf8(bytes) {
         Ok(text) => text,
         Err(diagnostic) => {
-            let source = Source { name, text: String::new() };
-            return Ok(Checked { runbook: None, meaning: String::new(), source, diagnostics: vec![*diagnostic] });
+            let source = Source {
+                name,
+                text: String::new(),
+            };
+            return Ok(Checked {
+                runbook: None,
+                meaning: String::new(),
+                source,
+                diagnostics: vec![*diagnostic],
+            });
         }
     };
     let read = runbook::read(&text, &Registry::all().catalog());
     let source = Source { name, text };
-    Ok(Checked { runbook: read.runbook, meaning: read.meaning, source, diagnostics: read.diagnostics })
+    Ok(Checked {
+        runbook: read.runbook,
+        meaning: read.meaning,
+        source,
+        diagnostics: read.diagnostics,
+    })
 }
 
 /// Only regular files, so that a pipe or a device cannot hang or flood us; `-` is standard input.
@@ -61,20 +78,34 @@ fn read(path: &Path, name: &str) -> Result<Vec<u8>, CommandError> {
             std::io::ErrorKind::PermissionDenied => Exit::NotPermitted,
             _ => Exit::Missing,
         };
-        CommandError::new(exit, format!("the runbook `{name}` cannot be read: {}", words(&error)))
+        CommandError::new(
+            exit,
+            format!("the runbook `{name}` cannot be read: {}", words(&error)),
+        )
     };
     if name == "-" {
-        std::io::stdin().take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+        std::io::stdin()
+            .take(MAX_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
     } else {
         let meta = std::fs::metadata(path).map_err(failed)?;
         if !meta.is_file() {
-            return Err(CommandError::new(Exit::Missing, format!("the runbook `{name}` is not a regular file")));
+            return Err(CommandError::new(
+                Exit::Missing,
+                format!("the runbook `{name}` is not a regular file"),
+            ));
         }
         let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+        file.take(MAX_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
     }
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(CommandError::new(Exit::Invalid, format!("the runbook `{name}` is larger than {} MB", MAX_BYTES >> 20)));
+        return Err(CommandError::new(
+            Exit::Invalid,
+            format!("the runbook `{name}` is larger than {} MB", MAX_BYTES >> 20),
+        ));
     }
     Ok(bytes)
 }
@@ -106,14 +137,29 @@ pub(super) fn load(path: &Path) -> Result<Loaded, CommandError> {
     if errors > 0 {
         show(&checked);
         let s = if errors == 1 { "" } else { "s" };
-        let message = format!("`{}` has {errors} mistake{s}; nothing was started", checked.source.name);
+        let message = format!(
+            "`{}` has {errors} mistake{s}; nothing was started",
+            checked.source.name
+        );
         return Err(CommandError::new(Exit::Invalid, message));
     }
-    let Checked { runbook, meaning, source, .. } = checked;
+    let Checked {
+        runbook,
+        meaning,
+        source,
+        ..
+    } = checked;
     let Some(runbook) = runbook else {
-        return Err(CommandError::new(Exit::Internal, "a runbook without mistakes could not be read"));
+        return Err(CommandError::new(
+            Exit::Internal,
+            "a runbook without mistakes could not be read",
+        ));
     };
-    Ok(Loaded { runbook, meaning, source })
+    Ok(Loaded {
+        runbook,
+        meaning,
+        source,
+    })
 }
 
 /// Binds the inputs of a runbook from the command line and the environment.
@@ -130,7 +176,10 @@ pub(super) fn bind(runbook: &Runbook, given: &[(String, String)]) -> Result<Boun
 }
 
 /// The plan of a runbook with bound inputs; the secrets come apart.
-pub(super) fn plan(loaded: Loaded, bound: Bound) -> (Plan, std::collections::HashMap<String, String>, Source) {
+pub(super) fn plan(
+    loaded: Loaded,
+    bound: Bound,
+) -> (Plan, std::collections::HashMap<String, String>, Source) {
     let secrets = bound.secrets.keys().cloned().collect();
     let plan = Plan::new(loaded.runbook, &loaded.meaning, bound.values, secrets);
     (plan, bound.secrets, loaded.source)

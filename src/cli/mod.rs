@@ -5,13 +5,13 @@ mod completions;
 mod error;
 pub mod exit;
 mod load;
-mod plan;
-mod report;
+//mod plan;
+//mod report;
 mod run;
 mod schema;
-mod snapshot;
+//mod snapshot;
 mod state;
-mod status;
+//mod status;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -24,11 +24,24 @@ use exit::Exit;
 
 /// Carry a running system from one state to another, and back if it must.
 #[derive(Parser)]
-#[command(name = "ferry", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Example:\n  ferry check runbooks/hybrid-cache.yaml && ferry run runbooks/hybrid-cache.yaml")]
+#[command(
+    name = "ferry",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+#[command(
+    after_help = "Example:\n  ferry check runbooks/hybrid-cache.yaml && ferry run runbooks/hybrid-cache.yaml"
+)]
 struct Args {
     /// Where journals and run directories are kept
-    #[arg(long, global = true, value_name = "DIR", env = "FERRY_STATE_DIR", default_value = "state")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "FERRY_STATE_DIR",
+        default_value = "state"
+    )]
     state_dir: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -37,12 +50,12 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Args),
-    Plan(plan::Args),
+    //Plan(plan::Args),
     Run(run::Args),
-    Status(status::StatusArgs),
-    Runs(status::RunsArgs),
-    Report(report::Args),
-    Snapshot(snapshot::Args),
+    //Status(status::StatusArgs),
+    //Runs(status::RunsArgs),
+    //Report(report::Args),
+    //Snapshot(snapshot::Args),
     Schema(schema::Args),
     Completions(completions::Args),
 }
@@ -69,12 +82,12 @@ fn route(args: Args) -> Result<Exit, CommandError> {
     let Args { state_dir, command } = args;
     match command {
         Command::Check(args) => check::check(&args),
-        Command::Plan(args) => plan::plan(&args),
+        //Command::Plan(args) => plan::plan(&args),
         Command::Run(args) => run::run(args, &state_dir),
-        Command::Status(args) => status::status(&args, &state_dir),
-        Command::Runs(args) => status::runs(&args, &state_dir),
-        Command::Report(args) => report::report(&args, &state_dir),
-        Command::Snapshot(args) => snapshot::snapshot(&args, &state_dir),
+        //Command::Status(args) => status::status(&args, &state_dir),
+        //Command::Runs(args) => status::runs(&args, &state_dir),
+        //Command::Report(args) => report::report(&args, &state_dir),
+        //Command::Snapshot(args) => snapshot::snapshot(&args, &state_dir),
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),
     }
@@ -84,7 +97,11 @@ fn route(args: Args) -> Result<Exit, CommandError> {
 fn usage(error: &clap::Error) -> ExitCode {
     // a help text whose reader went away is no failure
     let _ = error.print();
-    if error.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS }
+    if error.use_stderr() {
+        ExitCode::from(Exit::Usage.code())
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn print(error: &CommandError) {
@@ -93,18 +110,33 @@ fn print(error: &CommandError) {
     }
     let stderr = std::io::stderr();
     let color = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let (red, bold, plain) = if color { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+    let (red, bold, plain) = if color {
+        ("\x1b[1;31m", "\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "", "")
+    };
     let mut stderr = stderr.lock();
-    let _ = writeln!(stderr, "{red}error{plain}: {}", crate::secret::mask_places(&error.message));
+    let _ = writeln!(
+        stderr,
+        "{red}error{plain}: {}",
+        crate::secret::mask_places(&error.message)
+    );
     for hint in &error.hints {
-        let _ = writeln!(stderr, "{bold}hint{plain}: {}", crate::secret::mask_places(hint));
+        let _ = writeln!(
+            stderr,
+            "{bold}hint{plain}: {}",
+            crate::secret::mask_places(hint)
+        );
     }
 }
 
 /// Writes an answer to standard output.
 fn answer(text: &str) -> Result<(), CommandError> {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| CommandError::writing(&error))
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| CommandError::writing(&error))
 }
 
 /// The runtime for commands that do more than read a file.
@@ -113,5 +145,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| CommandError::new(Exit::System, format!("no threads can be started: {error}")))
+        .map_err(|error| {
+            CommandError::new(Exit::System, format!("no threads can be started: {error}"))
+        })
 }

@@ -43,8 +43,12 @@ pub(super) fn run(args: Args, state_dir: &Path) -> Result<Exit, CommandError> {
     let bound = load::bind(&loaded.runbook, &args.inputs)?;
     let (plan, secrets, source) = load::plan(loaded, bound);
     let id = state::new_id(&plan.runbook.name);
-    let base_dir = std::env::current_dir()
-        .map_err(|error| CommandError::new(Exit::System, format!("the current directory is gone: {error}")))?;
+    let base_dir = std::env::current_dir().map_err(|error| {
+        CommandError::new(
+            Exit::System,
+            format!("the current directory is gone: {error}"),
+        )
+    })?;
     let state_dir = base_dir.join(state_dir);
     let runtime = super::runtime()?;
     let finished = runtime.block_on(async {
@@ -86,9 +90,9 @@ fn subscribers(args: &Args, id: &str) -> Vec<Box<dyn Subscriber>> {
         return vec![Box::new(front::JsonLines::new(std::io::stdout(), id))];
     }
     if stderr_is_terminal && !dumb {
-        return vec![Box::new(front::Progress::start(id))];
+        return vec![Box::new(front::Plain::new(std::io::stderr(), true))];
     }
-    vec![Box::new(front::Plain::new(std::io::stderr(), id))]
+    vec![Box::new(front::Plain::new(std::io::stderr(), false))]
 }
 
 /// How a run's end is told to whoever called.

@@ -15,8 +15,13 @@ pub(super) fn run_dir(state: &Path, run: &str) -> PathBuf {
 /// This process, as others see who holds a run.
 pub(super) fn me() -> Holder {
     let pid = std::process::id();
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+    let host = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok());
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid())
+        .ok()
+        .flatten()
+        .map(|user| user.name);
     Holder {
         who: user.unwrap_or_else(|| nix::unistd::getuid().to_string()),
         host: host.unwrap_or_else(|| "unknown".into()),
@@ -29,7 +34,10 @@ pub(super) fn me() -> Holder {
 pub(super) fn new_id(name: &str) -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let random = uuid::Uuid::now_v7();
-    let letters: String = random.as_bytes()[10..14].iter().map(|byte| char::from(LETTERS[usize::from(byte & 31)])).collect();
+    let letters: String = random.as_bytes()[10..14]
+        .iter()
+        .map(|byte| char::from(LETTERS[usize::from(byte & 31)]))
+        .collect();
     let day = jiff::Zoned::now().strftime("%Y%m%d").to_string();
     let name: String = name.chars().take(40).collect();
     format!("{name}-{day}-{letters}")
@@ -41,24 +49,37 @@ pub(super) async fn open(state: &Path) -> Result<SqliteStore, CommandError> {
 }
 
 /// The run that is named, or the latest; a beginning of an id that only one run has is enough.
-pub(super) async fn find(store: &SqliteStore, wanted: Option<&str>) -> Result<RunRow, CommandError> {
+pub(super) async fn find(
+    store: &SqliteStore,
+    wanted: Option<&str>,
+) -> Result<RunRow, CommandError> {
     if let Some(name) = wanted {
         if let Some(row) = store.find(name).await? {
             return Ok(row);
         }
     }
     let runs = store.runs().await?;
-    let mut fitting = runs.into_iter().filter(|row| wanted.is_none_or(|name| row.id.starts_with(name)));
+    let mut fitting = runs
+        .into_iter()
+        .filter(|row| wanted.is_none_or(|name| row.id.starts_with(name)));
     match (fitting.next(), fitting.next(), wanted) {
         (Some(row), None, _) | (Some(row), Some(_), None) => Ok(row),
         (Some(first), Some(second), Some(name)) => {
-            let message = format!("`{name}` fits more than one run: `{}`, `{}`", first.id, second.id);
+            let message = format!(
+                "`{name}` fits more than one run: `{}`, `{}`",
+                first.id, second.id
+            );
             Err(CommandError::new(Exit::Usage, message))
         }
-        (None, _, Some(name)) => {
-            Err(CommandError::new(Exit::Missing, format!("there is no run `{name}`")).hint("`ferry runs` lists them"))
-        }
-        (None, _, None) => Err(CommandError::new(Exit::Missing, "no run was started here yet")),
+        (None, _, Some(name)) => Err(CommandError::new(
+            Exit::Missing,
+            format!("there is no run `{name}`"),
+        )
+        .hint("`ferry runs` lists them")),
+        (None, _, None) => Err(CommandError::new(
+            Exit::Missing,
+            "no run was started here yet",
+        )),
     }
 }
 

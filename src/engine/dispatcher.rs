@@ -272,7 +272,9 @@ impl Dispatcher {
         let Decision { events, effects } = self.state.advance(&Input { at, kind: input });
         if events.is_empty() {
             // nothing to make durable first: a timer
-            effects.iter().for_each(|effect| self.executor.carry_out(effect, &self.state));
+            effects
+                .iter()
+                .for_each(|effect| self.executor.carry_out(effect, &self.state));
             return;
         }
         self.record(events, at);

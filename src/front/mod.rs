@@ -19,28 +19,9 @@ pub mod plain;
 //pub mod status;
 pub mod text;
 
-use std::io;
-
 pub use json::JsonLines;
 pub use look::Look;
 pub use plain::Plain;
 //pub use progress::Progress;
 
-use crate::event::Event;
-
-/// Somebody who watches a run.
-pub trait Subscriber: Send {
-    /// An event that is durable.
-    ///
-    /// # Errors
-    /// Whatever ends this subscriber; the run goes on without it.
-    fn on_event(&mut self, event: &Event) -> io::Result<()>;
-
-    /// A line that a step printed, masked and without its line end. May be dropped.
-    fn on_output(&mut self, step: &str, line: &str) {
-        let _ = (step, line);
-    }
-
-    /// Nothing more comes; what is on the screen is left as it should stay.
-    fn finish(&mut self) {}
-}
+pub use crate::event::Subscriber;

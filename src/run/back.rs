@@ -2,9 +2,7 @@
 
 use super::effect::{Decision, Effect};
 use super::input::{Input, InputKind};
-use super::state::{
-    ItemState, RollbackState, RunState, SnapshotState, StepState, StepStatus,
-};
+use super::state::{ItemState, RollbackState, RunState, SnapshotState, StepState, StepStatus};
 use crate::event::{
     Cause, Failure, Moment, NotUndone, Outcome, Part, Report, RollbackEvent, RollbackItem,
     RunEvent, RunStatus, SnapshotEvent,
@@ -47,12 +45,20 @@ impl RunState {
         let waiting = |state: &StepState| state.status == StepStatus::Waiting && state.dirty;
         let number = |at: usize| u32::try_from(at).expect("a runbook has fewer than 2^32 steps");
         let mut changed: Vec<StepKey> = self.settled.iter().map(|settled| settled.key).collect();
-        let steps = self.steps.iter().enumerate().filter(|(_, state)| waiting(state));
+        let steps = self
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| waiting(state));
         changed.extend(steps.map(|(at, _)| StepKey::of(number(at))));
         let mut fans: Vec<_> = self.fans.iter().collect();
         fans.sort_unstable_by_key(|(at, _)| **at);
         for (at, fan) in fans {
-            let items = fan.states.iter().enumerate().filter(|(_, state)| waiting(state));
+            let items = fan
+                .states
+                .iter()
+                .enumerate()
+                .filter(|(_, state)| waiting(state));
             changed.extend(items.map(|(item, _)| StepKey::item(*at, number(item))));
         }
         changed.retain(|key| self.plan.step(key.step).changes());

@@ -10,8 +10,8 @@ use super::state::RunState;
 use super::{Effect, Input, InputKind};
 use crate::action::Registry;
 use crate::event::{
-    Cause, EventKind, Failure, Moment, Outcome, Parking, Part, Report, RollbackEvent, RunEvent, RunOptions, RunStatus,
-    SnapshotTaken, StepEvent,
+    Cause, EventKind, Failure, Moment, Outcome, Parking, Part, Report, RollbackEvent, RunEvent,
+    RunOptions, RunStatus, SnapshotTaken, StepEvent,
 };
 use crate::plan::Plan;
 use crate::runbook;
@@ -36,20 +36,27 @@ struct StepShape {
 }
 
 fn step() -> impl Strategy<Value = StepShape> {
-    (any::<[bool; 5]>(), 0_usize..4, prop::bool::weighted(0.1)).prop_map(|(flags, items, tolerate)| StepShape {
-        reading: flags[0],
-        undo: flags[1],
-        items: if items == 3 { 3 } else { 0 },
-        retry: flags[2],
-        checked: flags[3],
-        waits: flags[4],
-        tolerate,
-    })
+    (any::<[bool; 5]>(), 0_usize..4, prop::bool::weighted(0.1)).prop_map(
+        |(flags, items, tolerate)| StepShape {
+            reading: flags[0],
+            undo: flags[1],
+            items: if items == 3 { 3 } else { 0 },
+            retry: flags[2],
+            checked: flags[3],
+            waits: flags[4],
+            tolerate,
+        },
+    )
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
-    let phase = (prop::collection::vec(any::<bool>(), 6), prop::collection::vec(step(), 1..4), 1_usize..3);
-    (prop::collection::vec(phase, 1..5), any::<bool>()).prop_map(|(phases, snapshots)| Shape { phases, snapshots })
+    let phase = (
+        prop::collection::vec(any::<bool>(), 6),
+        prop::collection::vec(step(), 1..4),
+        1_usize..3,
+    );
+    (prop::collection::vec(phase, 1..5), any::<bool>())
+        .prop_map(|(phases, snapshots)| Shape { phases, snapshots })
 }
 
 fn text(shape: &Shape) -> String {
@@ -59,8 +66,15 @@ fn text(shape: &Shape) -> String {
     }
     text += "phases:\n";
     for (at, (needs, steps, parallel)) in shape.phases.iter().enumerate() {
-        let needs: Vec<_> = (0..at).filter(|need| needs[*need]).map(|need| format!("p{need}")).collect();
-        let _ = write!(text, "  p{at}:\n    needs: [{}]\n    parallel: {parallel}\n    steps:\n", needs.join(", "));
+        let needs: Vec<_> = (0..at)
+            .filter(|need| needs[*need])
+            .map(|need| format!("p{need}"))
+            .collect();
+        let _ = write!(
+            text,
+            "  p{at}:\n    needs: [{}]\n    parallel: {parallel}\n    steps:\n",
+            needs.join(", ")
+        );
         for (n, step) in steps.iter().enumerate() {
             let _ = writeln!(text, "      - id: s{at}-{n}\n        shell: 'true'");
             for (said, line) in [
@@ -69,8 +83,14 @@ fn text(shape: &Shape) -> String {
                 (!step.undo, "undo: none"),
                 (step.items > 0, "for_each: [a, b, c]\n        parallel: 2"),
                 (step.retry, "retry: { limit: 2, backoff: 1s }"),
-                (step.checked, "done_when: { shell: 'true', read_only: true, expect: 'result.exit_code == 0' }"),
-                (step.waits, "then_wait: { shell: 'true', read_only: true, expect: 'true', within: 5s }"),
+                (
+                    step.checked,
+                    "done_when: { shell: 'true', read_only: true, expect: 'result.exit_code == 0' }",
+                ),
+                (
+                    step.waits,
+                    "then_wait: { shell: 'true', read_only: true, expect: 'true', within: 5s }",
+                ),
                 (step.tolerate, "tolerate: true"),
             ] {
                 if said {
@@ -87,7 +107,12 @@ fn plan(shape: &Shape) -> Arc<Plan> {
     let Some(runbook) = read.runbook else {
         panic!("{:?}\n{}", read.diagnostics, text(shape));
     };
-    Arc::new(Plan::new(runbook, &read.meaning, BTreeMap::new(), Vec::new()))
+    Arc::new(Plan::new(
+        runbook,
+        &read.meaning,
+        BTreeMap::new(),
+        Vec::new(),
+    ))
 }
 
 /// How effects end: a script of small numbers, read one at a time.
@@ -107,7 +132,12 @@ impl Dice {
         let outcome = [Outcome::NotApplied, Outcome::Unknown][self.roll(2)];
         let cause = [Cause::Failed, Cause::Unreachable, Cause::Invalid][self.roll(3)];
         let failed = self.roll(one_in) == 0;
-        failed.then(|| Failure { cause, outcome, message: "as the dice fell".into(), hint: None })
+        failed.then(|| Failure {
+            cause,
+            outcome,
+            message: "as the dice fell".into(),
+            hint: None,
+        })
     }
 }
 
@@ -120,24 +150,48 @@ struct Driven {
 
 fn drive(plan: &Arc<Plan>, rolls: Vec<u8>, stop_at: Option<usize>) -> Driven {
     let mut dice = Dice { rolls, at: 0 };
-    let mut state = RunState::new(Arc::clone(plan), "run", "dir", RunOptions { max_parallel: Some(4), no_rollback: false });
+    let mut state = RunState::new(
+        Arc::clone(plan),
+        "run",
+        "dir",
+        RunOptions {
+            max_parallel: Some(4),
+            no_rollback: false,
+        },
+    );
     let mut events = Vec::new();
     let mut open: Vec<Effect> = Vec::new();
-    let mut next = InputKind::Begin { by: "me".into(), host: "here".into(), pid: 1 };
+    let mut next = InputKind::Begin {
+        by: "me".into(),
+        host: "here".into(),
+        pid: 1,
+    };
     let mut most_in_flight = 0;
     for now in 0..10_000_i64 {
-        let decision = state.advance(&Input { at: now, kind: next });
+        let decision = state.advance(&Input {
+            at: now,
+            kind: next,
+        });
         events.extend(decision.events.into_iter().map(|event| (event, now)));
         open.extend(decision.effects);
         most_in_flight = most_in_flight.max(state.in_flight);
         if stop_at == Some(usize::try_from(now).unwrap()) {
-            let decision = state.advance(&Input { at: now, kind: InputKind::Stop { reason: Parking::Interrupt } });
+            let decision = state.advance(&Input {
+                at: now,
+                kind: InputKind::Stop {
+                    reason: Parking::Interrupt,
+                },
+            });
             events.extend(decision.events.into_iter().map(|event| (event, now)));
             open.extend(decision.effects);
         }
         open.retain(|effect| *effect != Effect::StopReading);
         if open.is_empty() {
-            return Driven { state, events, most_in_flight };
+            return Driven {
+                state,
+                events,
+                most_in_flight,
+            };
         }
         let effect = open.swap_remove(dice.roll(open.len()));
         next = answer(&effect, &mut dice);
@@ -155,19 +209,34 @@ fn answer(effect: &Effect, dice: &mut Dice) -> InputKind {
             captured: None,
             failure: dice.failure(12),
         },
-        Effect::Execute { key, attempt } | Effect::Settle { key, attempt } => {
-            InputKind::Reported { key: *key, attempt: *attempt, report, failure: dice.failure(5) }
-        }
+        Effect::Execute { key, attempt } | Effect::Settle { key, attempt } => InputKind::Reported {
+            key: *key,
+            attempt: *attempt,
+            report,
+            failure: dice.failure(5),
+        },
         Effect::Wake { key, .. } => InputKind::Due { key: *key },
         Effect::WakeItem { item, .. } => InputKind::ItemDue { item: *item },
         Effect::Snapshots { moment } => {
             let failure = dice.failure(12);
-            let taken = SnapshotTaken { name: "s".into(), file: None, sha256: None, value: None, failure };
-            InputKind::Snapshots { moment: *moment, taken: vec![taken] }
+            let taken = SnapshotTaken {
+                name: "s".into(),
+                file: None,
+                sha256: None,
+                value: None,
+                failure,
+            };
+            InputKind::Snapshots {
+                moment: *moment,
+                taken: vec![taken],
+            }
         }
-        Effect::Item { item, attempt } => {
-            InputKind::ItemReported { item: *item, attempt: *attempt, report, failure: dice.failure(6) }
-        }
+        Effect::Item { item, attempt } => InputKind::ItemReported {
+            item: *item,
+            attempt: *attempt,
+            report,
+            failure: dice.failure(6),
+        },
         Effect::StopReading => InputKind::Advance,
     }
 }
@@ -178,7 +247,10 @@ fn fingerprint(state: &RunState) -> String {
     let results: BTreeMap<_, _> = state.results.iter().collect();
     let captured: BTreeMap<_, _> = state.captured.iter().collect();
     let moments = [Moment::Before, Moment::After, Moment::Restored];
-    let snapshots: Vec<_> = moments.iter().map(|moment| state.snapshots.get(moment)).collect();
+    let snapshots: Vec<_> = moments
+        .iter()
+        .map(|moment| state.snapshots.get(moment))
+        .collect();
     format!(
         "{:?} {:?} {:?}\n{:?}\n{fans:?}\n{results:?}\n{captured:?}\n{:?}\n{:?} {} {} {}\n{:?}\n{snapshots:?}\n{:?}",
         state.status,

@@ -23,11 +23,23 @@ pub fn of(catalog: &Catalog) -> Value {
         ("probe", probe),
         ("poll", poll),
         ("snapshot", snapshot),
-        ("steps", json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/step" } })),
-        ("duration", json!({ "type": "string", "description": "such as 500ms, 5s, 1h30m or 7d" })),
-        ("expression", json!({ "type": ["string", "boolean", "number"], "description": "a CEL expression" })),
+        (
+            "steps",
+            json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/step" } }),
+        ),
+        (
+            "duration",
+            json!({ "type": "string", "description": "such as 500ms, 5s, 1h30m or 7d" }),
+        ),
+        (
+            "expression",
+            json!({ "type": ["string", "boolean", "number"], "description": "a CEL expression" }),
+        ),
         ("expressions", one_or_more("#/$defs/expression")),
-        ("name", json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" })),
+        (
+            "name",
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" }),
+        ),
         ("names", one_or_more("#/$defs/name")),
         ("input", input()),
         ("target", target()),
@@ -51,8 +63,26 @@ const PROBE_KEYS: &[&str] = &["expect", "target", "read_only"];
 const POLL_KEYS: &[&str] = &["every", "within", "expect", "target", "read_only"];
 const SNAPSHOT_KEYS: &[&str] = &["target", "read_only"];
 const STEP_KEYS: &[&str] = &[
-    "id", "title", "when", "expect", "retry", "timeout", "estimate", "undo", "done_when", "then_wait", "env", "cwd",
-    "outputs", "requires_backup", "read_only", "idempotent", "tolerate", "for_each", "parallel", "target",
+    "id",
+    "title",
+    "when",
+    "expect",
+    "retry",
+    "timeout",
+    "estimate",
+    "undo",
+    "done_when",
+    "then_wait",
+    "env",
+    "cwd",
+    "outputs",
+    "requires_backup",
+    "read_only",
+    "idempotent",
+    "tolerate",
+    "for_each",
+    "parallel",
+    "target",
 ];
 
 fn one_or_more(reference: &str) -> Value {
@@ -94,11 +124,17 @@ fn call(catalog: &Catalog, generator: &mut SchemaGenerator, common: &[&str]) -> 
     for key in common {
         properties.insert((*key).to_owned(), common_key(key));
     }
-    let actions: Vec<&Spec> = catalog.iter().filter(|spec| !common.contains(&spec.key)).collect();
+    let actions: Vec<&Spec> = catalog
+        .iter()
+        .filter(|spec| !common.contains(&spec.key))
+        .collect();
     for spec in &actions {
         properties.insert(spec.key.to_owned(), action(spec, generator));
     }
-    let one_of: Vec<Value> = actions.iter().map(|spec| json!({ "required": [spec.key] })).collect();
+    let one_of: Vec<Value> = actions
+        .iter()
+        .map(|spec| json!({ "required": [spec.key] }))
+        .collect();
     json!({ "type": "object", "additionalProperties": false, "properties": properties, "oneOf": one_of })
 }
 
@@ -132,7 +168,9 @@ fn common_key(key: &str) -> Value {
         "undo" => json!({ "anyOf": [{ "enum": ["auto", "none"] }, reference("steps")] }),
         "done_when" => reference("probe"),
         "then_wait" => reference("poll"),
-        "env" => json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } }),
+        "env" => {
+            json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } })
+        }
         "outputs" => json!({
             "type": "object",
             "additionalProperties": {
@@ -172,7 +210,10 @@ fn input() -> Value {
 
 fn target() -> Value {
     let kinds = TargetKind::ALL.map(|kind| (kind.key().to_owned(), json!({ "type": "string" })));
-    let one_of: Vec<Value> = TargetKind::ALL.iter().map(|kind| json!({ "required": [kind.key()] })).collect();
+    let one_of: Vec<Value> = TargetKind::ALL
+        .iter()
+        .map(|kind| json!({ "required": [kind.key()] }))
+        .collect();
     json!({ "type": "object", "properties": Map::from_iter(kinds), "oneOf": one_of })
 }
 

@@ -51,10 +51,15 @@ impl RunState {
             {
                 self.reported(*key, *attempt, report, failure.as_ref(), input.at)
             }
-            InputKind::Due { key } if self.step(*key).status == StepStatus::Waiting && self.goes_on() => {
+            InputKind::Due { key }
+                if self.step(*key).status == StepStatus::Waiting && self.goes_on() =>
+            {
                 if self.in_flight >= self.room() {
                     // its place is taken: it looks again soon
-                    return Decision::none().with(Effect::Wake { key: *key, at: input.at + 100 });
+                    return Decision::none().with(Effect::Wake {
+                        key: *key,
+                        at: input.at + 100,
+                    });
                 }
                 self.begin_attempt(*key, self.step(*key).attempt + 1)
             }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
@@ -18,8 +18,11 @@ pub(super) fn prepare(dir: &Path) -> Result<(PathBuf, bool), StoreError> {
         builder.recursive(true).mode(0o700);
         builder.create(dir).map_err(|e| failed(&e))?;
     }
-    check(dir)?;
     let file = dir.join(FILE);
+    if !fs::exists(&file).map_err(|e| failed(&e))? {
+        tighten(dir)?;
+    }
+    check(dir)?;
     let mut options = fs::OpenOptions::new();
     // Only a file that nobody has yet is opened here: closing any descriptor of a database that
     // this process has open would drop its locks.
@@ -28,6 +31,18 @@ pub(super) fn prepare(dir: &Path) -> Result<(PathBuf, bool), StoreError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok((file, false)),
         Err(error) => Err(io_error(&file, &error)),
     }
+}
+
+/// A directory that was there before the store, such as a fresh clone's, is closed to others; one
+/// that anybody may write to is left for [`check`] to refuse, because something may lie in it already.
+fn tighten(dir: &Path) -> Result<(), StoreError> {
+    let data = fs::metadata(dir).map_err(|e| io_error(dir, &e))?;
+    let ours = data.uid() == nix::unistd::geteuid().as_raw();
+    if ours && data.mode() & 0o002 == 0 && data.mode() & 0o077 != 0 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+            .map_err(|e| io_error(dir, &e))?;
+    }
+    Ok(())
 }
 
 /// Finds the database of a store that is there already.
