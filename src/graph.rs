@@ -178,8 +178,8 @@ mod tests {
         #[test]
         fn an_edge_back_makes_a_cycle_that_is_found(graph in acyclic()) {
             let before = graph.before();
-            for node in 0..graph.len() {
-                for (earlier, is) in before[node].iter().enumerate() {
+            for (node, row) in before.iter().enumerate() {
+                for (earlier, is) in row.iter().enumerate() {
                     if !is { continue; }
                     let mut needs: Vec<Vec<usize>> = (0..graph.len()).map(|n| graph.needs(n).to_vec()).collect();
                     needs[earlier].push(node);

@@ -83,7 +83,7 @@ fn route(args: Args) -> Result<Exit, CommandError> {
     match command {
         Command::Check(args) => check::check(&args),
         //Command::Plan(args) => plan::plan(&args),
-        Command::Run(args) => run::run(args, &state_dir),
+        Command::Run(args) => run::run(&args, &state_dir),
         //Command::Status(args) => status::status(&args, &state_dir),
         //Command::Runs(args) => status::runs(&args, &state_dir),
         //Command::Report(args) => report::report(&args, &state_dir),

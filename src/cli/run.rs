@@ -38,7 +38,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: Args, state_dir: &Path) -> Result<Exit, CommandError> {
+pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
     let loaded = load::load(&args.runbook)?;
     let bound = load::bind(&loaded.runbook, &args.inputs)?;
     let (plan, secrets, source) = load::plan(loaded, bound);
@@ -54,7 +54,7 @@ pub(super) fn run(args: Args, state_dir: &Path) -> Result<Exit, CommandError> {
     let finished = runtime.block_on(async {
         let store = SqliteStore::open(&state_dir).await?;
         let engine = Engine {
-            subscribers: subscribers(&args, &id),
+            subscribers: subscribers(args, &id),
             run_dir: state::run_dir(&state_dir, &id),
             run: id.clone(),
             plan,

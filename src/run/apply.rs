@@ -91,6 +91,18 @@ impl RunState {
                     }
                 }
             }
+            StepEvent::Acted { .. }
+            | StepEvent::Finished { .. }
+            | StepEvent::Skipped { .. }
+            | StepEvent::Failed { .. } => self.apply_end(event, at),
+        }
+    }
+
+    /// The ends of attempts and steps.
+    fn apply_end(&mut self, event: &StepEvent, at: i64) {
+        let plan = Arc::clone(&self.plan);
+        let key = |name: &str| plan.key(name);
+        match event {
             StepEvent::Acted { step, report, .. } => {
                 if let Some(key) = key(step) {
                     self.state_mut(key).status = StepStatus::Settling;
@@ -125,6 +137,7 @@ impl RunState {
                     self.failed(key, failure.outcome, retry_at.is_some(), *tolerated, at);
                 }
             }
+            _ => {}
         }
     }
 

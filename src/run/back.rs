@@ -77,7 +77,7 @@ impl RunState {
             not_undone.push(NotUndone {
                 step: name.clone(),
                 why: why.into(),
-            })
+            });
         };
         match &step.undo {
             Undo::None => left("the runbook says `undo: none`"),

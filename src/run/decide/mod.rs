@@ -176,7 +176,7 @@ impl RunState {
     }
 
     /// A step that cannot start; nothing of it happened.
-    fn failed_before_start(&self, key: StepKey, failure: Failure) -> Decision {
+    fn failed_before_start(&self, key: StepKey, failure: &Failure) -> Decision {
         let failed = StepEvent::Failed {
             step: self.plan.name(key),
             attempt: 1,
@@ -207,7 +207,7 @@ impl RunState {
             evidence.expression
         ));
         match key {
-            Some(key) => self.failed_before_start(key, failure),
+            Some(key) => self.failed_before_start(key, &failure),
             None => Decision::event(RunEvent::Failed(self.run_failure(None, phase, &failure)))
                 .with(Effect::StopReading),
         }

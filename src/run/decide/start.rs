@@ -95,7 +95,7 @@ impl RunState {
             }
         }
         if let Some(failure) = self.missing_backup(step, now) {
-            return Some(self.failed_before_start(key, failure));
+            return Some(self.failed_before_start(key, &failure));
         }
         if step.for_each.is_some() {
             return Some(self.expand(key, step, now));
@@ -150,7 +150,7 @@ impl RunState {
                 reason: SkipReason::NoItems,
             }),
             Ok(items) => Decision::event(StepEvent::Expanded { step: name, items }),
-            Err(message) => self.failed_before_start(key, invalid(message)),
+            Err(message) => self.failed_before_start(key, &invalid(message)),
         }
     }
 
