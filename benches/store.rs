@@ -164,7 +164,7 @@ async fn claimed(dir: &Path) -> (SqliteStore, Lease) {
 
 /// About 300 bytes as JSON.
 fn event(seq: u64) -> Event {
-    let by = format!("{:-<230}", seq);
+    let by = format!("{seq:-<230}");
     Event {
         seq,
         at: 1_760_000_000_000,

@@ -215,25 +215,17 @@ async fn a_batch_that_fails_in_the_middle_leaves_nothing() {
         ..events(2..=4)
     };
     let error = store.commit(&lease, batch).await.unwrap_err();
-    let StoreError::OutOfOrder {
-        expected: 4,
-        found: 2,
-        ..
-    } = error
-    else {
-        let StoreError::Corrupt { seq: 3, .. } = error else {
-            panic!("{error}");
-        };
-        edit(&dir, "DELETE FROM event WHERE seq = 3").await;
-        assert_eq!(store.load("r1", 1).await.unwrap(), [event(1)]);
-        assert_eq!(store.open_effects("r1").await.unwrap(), []);
-        let status = store.find("r1").await.unwrap().unwrap().status;
-        assert_eq!(status, RunStatus::Planned);
-        assert_eq!(store.commit(&lease, events(2..=4)).await.unwrap(), 4);
-        store.verify("r1").await.unwrap();
-        return;
-    };
-    panic!("a hash of one byte was believed");
+    assert!(
+        matches!(error, StoreError::Corrupt { seq: 3, .. }),
+        "{error}"
+    );
+    edit(&dir, "DELETE FROM event WHERE seq = 3").await;
+    assert_eq!(store.load("r1", 1).await.unwrap(), [event(1)]);
+    assert_eq!(store.open_effects("r1").await.unwrap(), []);
+    let status = store.find("r1").await.unwrap().unwrap().status;
+    assert_eq!(status, RunStatus::Planned);
+    assert_eq!(store.commit(&lease, events(2..=4)).await.unwrap(), 4);
+    store.verify("r1").await.unwrap();
 }
 
 #[tokio::test]
