@@ -5,7 +5,7 @@
 
 use super::escape::shown;
 use super::look::Tone;
-use super::text::{between, ms, numbered, pad, pad_left, seconds, width};
+use super::text::{between, ms, numbered, pad, pad_left, seconds, width, wrap};
 use crate::event::{
     Event, EventKind, Failure, Outcome, Report, RollbackEvent, RunEvent, RunStatus, SkipReason,
     SnapshotEvent, StepEvent,
@@ -35,6 +35,17 @@ impl Line {
         let word = self.tone.paint(&self.word, colour);
         let text = format!("{}{word}{}", self.lead, self.rest);
         text.trim_end().to_owned()
+    }
+
+    /// The line within that many columns, on several lines where it must be.
+    pub(super) fn within(&self, columns: usize, colour: bool) -> Vec<String> {
+        let plain = self.text(false);
+        if width(&plain) <= columns {
+            return vec![self.text(colour)];
+        }
+        let words: Vec<_> = plain.split_whitespace().collect();
+        let lines = wrap(&words.join(" "), columns).into_iter();
+        lines.map(|line| self.tone.paint(&line, colour)).collect()
     }
 
     fn detail(word: &str, text: &str) -> Self {

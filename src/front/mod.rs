@@ -6,15 +6,15 @@
 //! broken reader change what a run does: errors of a subscriber end the subscriber only.
 
 pub mod escape;
-//pub mod graph;
 #[cfg(test)]
 mod golden;
+pub mod graph;
 pub mod json;
 mod lines;
 pub mod look;
 pub mod plain;
-//pub mod plan;
-//pub mod progress;
+pub mod plan;
+pub mod progress;
 //pub mod report;
 //pub mod status;
 pub mod text;
@@ -22,6 +22,6 @@ pub mod text;
 pub use json::JsonLines;
 pub use look::Look;
 pub use plain::Plain;
-//pub use progress::Progress;
+pub use progress::Progress;
 
 pub use crate::event::Subscriber;

@@ -93,18 +93,27 @@ pub fn table(rows: &[Vec<String>], room: usize) -> String {
     text
 }
 
-/// Words in lines of at most `room` columns; a word that is longer stands alone and is cut.
+/// Words in lines of at most `room` columns; a longer word is broken.
 pub fn wrap(text: &str, room: usize) -> Vec<String> {
+    let room = room.max(2);
     let mut lines = vec![String::new()];
+    let mut used = 0;
     for word in text.split(' ') {
-        let line = lines.last_mut().expect("there is always a line");
-        if line.is_empty() {
-            *line = clip(word, room);
-        } else if width(line) + 1 + width(word) <= room {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(clip(word, room));
+        let wide = width(word);
+        if used > 0 && used + 1 + wide <= room {
+            lines.last_mut().expect("there is always a line").push(' ');
+            used += 1;
+        } else if used > 0 {
+            lines.push(String::new());
+            used = 0;
+        }
+        for c in word.chars() {
+            if used + char_width(c) > room {
+                lines.push(String::new());
+                used = 0;
+            }
+            lines.last_mut().expect("there is always a line").push(c);
+            used += char_width(c);
         }
     }
     lines
@@ -177,5 +186,6 @@ mod tests {
         assert_eq!(rfc3339(i64::MAX), "1970-01-01T00:00:00.000Z");
         assert_eq!(between(5_000, 1_000), "0s");
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("a longest b", 4), ["a", "long", "est", "b"]);
     }
 }
