@@ -15,7 +15,7 @@ pub mod look;
 pub mod plain;
 pub mod plan;
 pub mod progress;
-//pub mod report;
+pub mod report;
 //pub mod status;
 pub mod text;
 

@@ -18,15 +18,16 @@ const TITLE: f64 = 56.0;
 /// The most columns of text in a box.
 const TEXT: usize = 26;
 
+/// No CSS variables: converters outside browsers do not know them.
 const STYLE: &str = "\
-svg{--ink:#1f2328;--soft:#59636e;--line:#818b98;--box:#f6f8fa;--path:#0550ae;--page:#fff}\
-@media(prefers-color-scheme:dark){svg{--ink:#e6edf3;--soft:#9198a1;--line:#6e7681;--box:#161b22;--path:#79c0ff;--page:#0d1117}}\
-text{font-family:system-ui,sans-serif;fill:var(--ink)}.title{font-size:17px;font-weight:600}\
-.name{font-size:14px;font-weight:600}.says{font-size:12px;fill:var(--soft)}\
-.page{fill:var(--page)}.box{fill:var(--box);stroke:var(--line);stroke-width:1.2}\
-.edge{fill:none;stroke:var(--line);stroke-width:1.4}\
-.head{fill:var(--line)}.box.path{stroke:var(--path);stroke-width:3}\
-.edge.path{stroke:var(--path);stroke-width:3}.head.path{fill:var(--path)}";
+text{font-family:system-ui,sans-serif;fill:#1f2328}.title{font-size:17px;font-weight:600}\
+.name{font-size:14px;font-weight:600}.says{font-size:12px;fill:#59636e}\
+.page{fill:#fff}.box{fill:#f6f8fa;stroke:#818b98;stroke-width:1.2}\
+.edge{fill:none;stroke:#818b98;stroke-width:1.4}.head{fill:#818b98}\
+.box.path,.edge.path{stroke:#0550ae;stroke-width:3}.head.path{fill:#0550ae}\
+@media(prefers-color-scheme:dark){text{fill:#e6edf3}.says{fill:#9198a1}.page{fill:#0d1117}\
+.box{fill:#161b22}.box,.edge{stroke:#6e7681}.head{fill:#6e7681}\
+.box.path,.edge.path{stroke:#79c0ff}.head.path{fill:#79c0ff}}";
 
 /// The graph of a plan: boxes with name, steps and estimate; the critical path is thicker.
 pub fn svg(plan: &Plan) -> String {
@@ -113,7 +114,7 @@ impl Sheet {
         }
         let rows = f64::from(u32::try_from(layout.rows).unwrap_or(u32::MAX));
         let text = width(plan.runbook.title.as_deref().unwrap_or(&plan.runbook.name)).min(80);
-        let says = path_words(plan, &super::critical(plan)).map_or(0, |says| width(&says));
+        let says = path_words(plan, &critical(plan)).map_or(0, |says| width(&says));
         let text = (f64::from(u32::try_from(text).unwrap_or(80)) * 9.5)
             .max(f64::from(u32::try_from(says).unwrap_or(140)) * 6.6);
         Self {

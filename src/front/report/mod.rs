@@ -1,0 +1,79 @@
+//! Reports of a run, from its events alone: for people in Markdown, for programs in JSON.
+//!
+//! Main functions: [`markdown`] and [`json`], both from a full [`crate::view::RunView`] (a lean one
+//! has no evidence). Must not: say more than the events hold, or let a text become markup.
+
+mod escape;
+mod facts;
+mod json;
+mod markdown;
+mod sections;
+
+pub use json::json;
+pub use markdown::markdown;
+
+#[cfg(test)]
+mod tests {
+    use super::super::golden;
+    use super::*;
+    use crate::view::{RunView, samples};
+
+    fn view(events: &[crate::event::Event]) -> RunView {
+        RunView::replay(events).with_id("r1")
+    }
+
+    #[test]
+    fn a_run_that_comes_to_its_end() {
+        golden::same("report-success.md", &markdown(&view(&samples::success())));
+    }
+
+    #[test]
+    fn a_run_that_goes_back() {
+        golden::same(
+            "report-rolled-back.md",
+            &markdown(&view(&samples::rolled_back(false))),
+        );
+        golden::same(
+            "report-rollback-failed.md",
+            &markdown(&view(&samples::rolled_back(true))),
+        );
+    }
+
+    #[test]
+    fn hostile_texts_are_inert() {
+        let text = markdown(&view(&samples::hostile()));
+        golden::same("report-hostile.md", &text);
+        let (before, runbook) = text.split_once("### Runbook").unwrap();
+        for bad in [
+            "<script", "](", "![", "\u{1b}", "\u{202e}", "\n# h", "</td>",
+        ] {
+            assert!(!before.contains(bad), "{bad:?} in\n{before}");
+        }
+        // the runbook's text is fenced by more than it holds
+        assert!(
+            runbook.contains("\n```````text\n") && runbook.ends_with("\n```````\n"),
+            "{runbook}"
+        );
+        for row in before.lines().filter(|line| line.starts_with('|')) {
+            assert!(row.ends_with(" |"), "{row}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_has_not_ended_has_a_report_too() {
+        let events = samples::rolled_back(false);
+        for count in 0..events.len() {
+            let view = view(&events[..count]);
+            assert!(markdown(&view).starts_with("# "), "{count}");
+            assert_eq!(json(&view)["schema"], "ferry.report/1");
+        }
+    }
+
+    #[test]
+    fn the_json_report_is_stable() {
+        let mut text =
+            serde_json::to_string_pretty(&json(&view(&samples::rolled_back(true)))).unwrap();
+        text.push('\n');
+        golden::same("report-rollback-failed.json", &text);
+    }
+}
