@@ -474,7 +474,7 @@ pub(super) fn outcome_words(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Applied => "it took place",
         Outcome::NotApplied => "nothing was changed",
-        Outcome::Unknown => "not known: it may have taken place",
+        Outcome::Unknown => "not known; it may have taken place",
     }
 }
 

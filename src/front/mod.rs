@@ -16,7 +16,7 @@ pub mod plain;
 pub mod plan;
 pub mod progress;
 pub mod report;
-//pub mod status;
+pub mod status;
 pub mod text;
 
 pub use json::JsonLines;

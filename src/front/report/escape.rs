@@ -2,9 +2,25 @@
 
 use super::super::escape::shown;
 
-/// Text among words, also in a table's cell.
+/// Text among words, also in a table's cell. What stands in backticks stays code, where every
+/// backtick has its partner.
 pub(super) fn prose(text: &str) -> String {
     let text = shown(text);
+    let parts: Vec<_> = text.split('`').collect();
+    let spans = || parts.iter().skip(1).step_by(2);
+    let plain =
+        |span: &&str| *span.trim() == **span && !span.is_empty() && !span.contains(['|', '\\']);
+    if parts.len() % 2 == 0 || !spans().all(plain) {
+        return words(&text);
+    }
+    let part = |(at, part): (usize, &&str)| match at % 2 {
+        0 => words(part),
+        _ => format!("`{part}`"),
+    };
+    parts.iter().enumerate().map(part).collect()
+}
+
+fn words(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut before = ' ';
     let mut rest = text.chars().peekable();
@@ -32,7 +48,7 @@ pub(super) fn code(text: &str) -> String {
     let text = shown(text);
     // inside a code span nothing can be escaped: what needs it goes without the span
     if text.trim().is_empty() || text.contains(['`', '|', '\\']) {
-        return prose(&text);
+        return words(&text);
     }
     format!("`{}`", text.trim())
 }
@@ -81,6 +97,12 @@ mod tests {
         );
         assert_eq!(code("a == \"b\""), "`a == \"b\"`");
         assert_eq!(code("a || b"), "a &#124;&#124; b");
+        assert_eq!(
+            prose("step `a[1]`: <b> `c"),
+            "step &#96;a&#91;1&#93;&#96;: &#60;b&#62; &#96;c"
+        );
+        assert_eq!(prose("step `a[1]`: <b>"), "step `a[1]`: &#60;b&#62;");
+        assert_eq!(prose("`a|b` ``"), "&#96;a&#124;b&#96; &#96;&#96;");
         assert_eq!(code("`x`"), "&#96;x&#96;");
         assert_eq!(block("a\n````\n"), "`````text\na\n````\n`````\n");
     }

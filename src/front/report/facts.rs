@@ -106,19 +106,21 @@ fn of_step(
     say: &mut impl FnMut(&'static str, &str, String),
 ) {
     let changed = step.outline.changes && step.attempt > 0;
-    if changed && step.outline.undo == UndoKind::Unsaid {
-        say(
-            "undo_unsaid",
-            name,
-            "changes something, and nothing said how it is taken back".into(),
-        );
-    }
-    if changed && step.outline.undo == UndoKind::None && step.status == StepStatus::Done {
-        say(
-            "undo_none",
-            name,
-            "changes something that cannot be taken back (`undo: none`)".into(),
-        );
+    // what a rollback found is named already
+    let named = view
+        .rollback
+        .as_ref()
+        .is_some_and(|back| back.not_undone.iter().any(|one| one.step == name));
+    match step.outline.undo {
+        UndoKind::Unsaid if changed && !named => {
+            let text = "changes something, and nothing said how it is taken back";
+            say("undo_unsaid", name, text.into());
+        }
+        UndoKind::None if changed && !named => {
+            let text = "changes something that cannot be taken back (`undo: none`)";
+            say("undo_none", name, text.into());
+        }
+        _ => {}
     }
     if step.status == StepStatus::Tolerated {
         let why = step

@@ -178,10 +178,7 @@ fn failure(failed: &AttemptFailed, report: Option<&Report>, out: &mut String) {
     let time = super::super::text::moment(failed.at);
     out.push_str(&format!("- When: {time}, after {}\n", ms(failed.took_ms)));
     out.push_str(&format!("- Why: {}\n", prose(&failure.message)));
-    out.push_str(&format!(
-        "- Its effect: {}\n",
-        outcome_words(failure.outcome)
-    ));
+    out.push_str(&format!("- Effect: {}\n", outcome_words(failure.outcome)));
     let Some(report) = report else {
         return;
     };

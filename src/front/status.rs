@@ -1,0 +1,283 @@
+//! Where runs stand, for `ferry status` and `ferry runs`.
+//!
+//! Main functions: [`run`] for one run, [`runs`] for a table of all. Times are handed in; nothing
+//! here reads a clock.
+
+use super::escape::shown;
+use super::lines::{count_words, run_tone};
+use super::look::Tone;
+use super::text::{between, clip, moment, ms, pad, seconds, table, wrap};
+use crate::event::RunStatus;
+use crate::view::{ItemStatus, RunView, StepStatus};
+
+/// How a text is to be laid out.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// The time to measure running things by, in milliseconds since the Unix epoch.
+    pub now: i64,
+    /// Columns there are.
+    pub columns: usize,
+    /// Whether colour says something.
+    pub colour: bool,
+}
+
+/// One run: where it stands, its phases, what is under way, what failed, and the commands that come
+/// next (the caller knows them).
+pub fn run(view: &RunView, next: &[String], page: &Page) -> String {
+    let mut out = Vec::new();
+    head(view, page, &mut out);
+    let mut text = lines(out);
+    text.push('\n');
+    text.push_str(&phases(view, page));
+    let mut out = Vec::new();
+    under_way(view, page, &mut out);
+    rollback(view, page, &mut out);
+    failure(view, page, &mut out);
+    if !next.is_empty() {
+        out.push(String::new());
+        out.push("next".into());
+        // a command is not cut: it is there to be copied
+        out.extend(next.iter().map(|command| format!("  {}", shown(command))));
+    }
+    text.push_str(&lines(out));
+    text
+}
+
+fn lines(lines: Vec<String>) -> String {
+    lines.into_iter().fold(String::new(), |mut text, line| {
+        text.push_str(line.trim_end());
+        text.push('\n');
+        text
+    })
+}
+
+fn head(view: &RunView, page: &Page, out: &mut Vec<String>) {
+    let status = run_tone(view.status).paint(view.status.words(), page.colour);
+    out.push(format!("{status}  {}", shown(&view.id)));
+    let mut say = |word: &str, text: &str| {
+        let text = shown(text);
+        let mut parts = wrap(&text, page.columns.saturating_sub(12)).into_iter();
+        let first = parts.next().unwrap_or_default();
+        out.push(format!("  {}{first}", pad(word, 10)));
+        out.extend(parts.map(|part| format!("            {part}")));
+    };
+    let title = match &view.header.title {
+        Some(title) => format!("{}: {title}", view.header.name),
+        None => view.header.name.clone(),
+    };
+    say("runbook", &title);
+    if let Some(engine) = view.engines.last() {
+        say("operator", &format!("{} on {}", engine.by, engine.host));
+    }
+    if let Some(started) = view.started_at {
+        say("started", &moment(started));
+    }
+    if let Some(took) = view.took_ms(page.now) {
+        let word = if view.ended_at.is_some() {
+            "took"
+        } else {
+            "for"
+        };
+        say(word, &ms(took));
+    }
+    say("steps", &count_words(view));
+    if let Some((_, why)) = view
+        .parked
+        .last()
+        .filter(|_| view.status == RunStatus::Waiting)
+    {
+        say("stopped", why.words());
+    }
+}
+
+fn phases(view: &RunView, page: &Page) -> String {
+    let head = ["phase", "status", "steps", "took", "estimate"];
+    let mut rows: Vec<Vec<String>> = vec![head.map(str::to_owned).to_vec()];
+    for phase in &view.phases {
+        let took = phase.took_ms(page.now).map_or("-".into(), ms);
+        rows.push(vec![
+            shown(&phase.name).into_owned(),
+            view.phase_status(phase).words().to_owned(),
+            format!("{}/{}", phase.over, phase.steps.len()),
+            match phase.late_ms(page.now) {
+                Some(_) => format!("{took} (late)"),
+                None => took,
+            },
+            phase.estimate_s.map_or("-".into(), seconds),
+        ]);
+    }
+    table(&rows, page.columns)
+}
+
+fn under_way(view: &RunView, page: &Page, out: &mut Vec<String>) {
+    let running = view.running();
+    if running.is_empty() {
+        return;
+    }
+    out.push(String::new());
+    out.push("under way".into());
+    for (name, step) in running {
+        let since = between(step.started_at.unwrap_or(page.now), page.now);
+        let mut line = format!("  {}  {}, {since}", shown(&name), step.status.words());
+        if let (StepStatus::Waiting, Some(at)) = (step.status, step.retry_at) {
+            let wait = between(page.now, at);
+            line.push_str(&format!(", attempt {} in {wait}", step.attempt + 1));
+        }
+        out.push(clip(&line, page.columns));
+    }
+}
+
+fn rollback(view: &RunView, page: &Page, out: &mut Vec<String>) {
+    let Some(rollback) = &view.rollback else {
+        return;
+    };
+    let (over, all) = rollback.progress();
+    out.push(String::new());
+    out.push(format!("rollback  {over} of {all} over"));
+    for item in &rollback.items {
+        let tone = match item.status {
+            ItemStatus::Done => Tone::Good,
+            ItemStatus::Failed | ItemStatus::Held => Tone::Bad,
+            _ => Tone::Neutral,
+        };
+        let why = match item.failures.last() {
+            Some(failed) => format!(": {}", shown(&failed.failure.message)),
+            None => item
+                .skipped
+                .as_ref()
+                .map_or(String::new(), |why| format!(": {}", shown(why))),
+        };
+        let word = item.status.words();
+        let room = page.columns.saturating_sub(4 + word.len());
+        let rest = clip(&format!("{}{why}", shown(&item.item.id)), room);
+        out.push(format!("  {}  {rest}", tone.paint(word, page.colour)));
+    }
+    for one in &rollback.not_undone {
+        let text = format!("  not undone  {}: {}", shown(&one.step), shown(&one.why));
+        out.push(clip(&text, page.columns));
+    }
+}
+
+fn failure(view: &RunView, page: &Page, out: &mut Vec<String>) {
+    let Some(failure) = &view.failure else {
+        return;
+    };
+    out.push(String::new());
+    out.push(Tone::Bad.paint("failure", page.colour));
+    let room = page.columns.saturating_sub(2);
+    let mut say = |text: &str| {
+        let lines = wrap(&shown(text), room).into_iter();
+        out.extend(lines.map(|line| format!("  {line}")));
+    };
+    say(&failure.summary());
+    if let Some(hint) = &failure.failure.hint {
+        say(&format!("hint: {hint}"));
+    }
+}
+
+/// One row of the table of runs.
+#[derive(Clone, Debug)]
+pub struct RunRow {
+    /// The run's id.
+    pub id: String,
+    /// Its runbook's name.
+    pub runbook: String,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// First start, in milliseconds since the Unix epoch.
+    pub started_at: Option<i64>,
+    /// Its end, or the time to measure it by.
+    pub until: i64,
+}
+
+impl RunRow {
+    /// The row of a run; `now` measures one that goes on.
+    pub fn of(view: &RunView, now: i64) -> Self {
+        Self {
+            id: view.id.clone(),
+            runbook: view.header.name.clone(),
+            status: view.status,
+            started_at: view.started_at,
+            until: view.ended_at.unwrap_or(now),
+        }
+    }
+}
+
+/// The table of runs, in the order given.
+pub fn runs(rows: &[RunRow], page: &Page) -> String {
+    if rows.is_empty() {
+        return "no runs yet\n".into();
+    }
+    let head = ["id", "runbook", "status", "started", "took"];
+    let mut cells: Vec<Vec<String>> = vec![head.map(str::to_owned).to_vec()];
+    for row in rows {
+        cells.push(vec![
+            shown(&row.id).into_owned(),
+            shown(&row.runbook).into_owned(),
+            row.status.words().to_owned(),
+            row.started_at.map_or("-".into(), moment),
+            row.started_at
+                .map_or("-".into(), |start| between(start, row.until)),
+        ]);
+    }
+    table(&cells, page.columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::golden;
+    use super::super::text::width;
+    use super::*;
+    use crate::view::samples::{self, START};
+
+    fn page(now: i64, columns: usize) -> Page {
+        Page {
+            now,
+            columns,
+            colour: false,
+        }
+    }
+
+    #[test]
+    fn a_run_on_its_way() {
+        let events = samples::rolled_back(false);
+        let view = RunView::replay(&events[..16]).with_id("r1");
+        let text = run(&view, &[], &page(START + 4_200, 80));
+        golden::same("status-running.txt", &text);
+    }
+
+    #[test]
+    fn a_run_whose_rollback_failed() {
+        let view = RunView::replay(&samples::rolled_back(true)).with_id("r1");
+        let next = ["ferry report r1".to_owned()];
+        let text = run(&view, &next, &page(START, 80));
+        golden::same("status-rollback-failed.txt", &text);
+        for columns in [20, 30, 40] {
+            let text = run(&view, &[], &page(START, columns));
+            let wide = text.lines().find(|line| width(line) > columns);
+            assert!(wide.is_none(), "{columns}: {wide:?}");
+        }
+    }
+
+    #[test]
+    fn runs_stand_in_a_table() {
+        let view = RunView::replay(&samples::success()).with_id("01J-r1");
+        let mut going_on = RunView::replay(&samples::rolled_back(false)[..16]).with_id("02J");
+        going_on.header.name = "other\u{1b}".into();
+        let rows = [
+            RunRow::of(&view, 0),
+            RunRow::of(&going_on, START + 65_000),
+            RunRow::of(&RunView::new().with_id("03J"), 0),
+        ];
+        assert_eq!(
+            runs(&rows, &page(0, 100)),
+            "\
+id      runbook       status     started                  took
+01J-r1  hybrid-cache  succeeded  2026-03-01 02:00:00 UTC  3.3s
+02J     other\\x1b     running    2026-03-01 02:00:00 UTC  1m 05s
+03J                   planned    -                        -
+"
+        );
+        assert_eq!(runs(&[], &page(0, 80)), "no runs yet\n");
+    }
+}
