@@ -261,7 +261,10 @@ impl Teller {
                 lines.push(self.at(at, &self.named(step), Tone::Neutral, word, rest));
             }
             StepEvent::Finished { step, report, .. } => {
-                let took = self.view.step(step).and_then(|step| step.took_ms());
+                let took = self
+                    .view
+                    .step(step)
+                    .and_then(crate::view::StepView::took_ms);
                 let rest = format!(" in {}{}", ms(took.unwrap_or(report.took_ms)), did(report));
                 lines.push(self.at(at, &self.named(step), Tone::Good, "ok", rest));
             }

@@ -133,7 +133,10 @@ fn rollback(view: &RunView, page: &Page, out: &mut Vec<String>) {
     };
     let (over, all) = rollback.progress();
     out.push(String::new());
-    out.push(format!("rollback  {over} of {all} over"));
+    out.push(clip(
+        &format!("rollback  {over} of {all} over"),
+        page.columns,
+    ));
     for item in &rollback.items {
         let tone = match item.status {
             ItemStatus::Done => Tone::Good,

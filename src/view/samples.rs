@@ -279,6 +279,56 @@ pub(crate) fn success() -> Vec<Event> {
         .events
 }
 
+fn broken_undo(story: Story) -> Story {
+    story
+        .tell(RollbackEvent::Failed {
+            item: 0,
+            attempt: 1,
+            failure: Failure {
+                cause: Cause::Failed,
+                outcome: Outcome::Unknown,
+                message: "exit code 1".into(),
+                hint: None,
+            },
+            report: Box::new(report(800, "./ops/appctl restart 2")),
+            retry_at: None,
+        })
+        .tell(RollbackEvent::Skipped {
+            item: 1,
+            reason: "`restart[1]` stands on it and was not undone".into(),
+            held: true,
+        })
+        .tell(RollbackEvent::Skipped {
+            item: 2,
+            reason: "the undo of `restart[1]` failed".into(),
+            held: true,
+        })
+}
+
+fn undone(story: Story) -> Story {
+    let proof = Report {
+        evidence: vec![evidence(
+            "result.stdout.contains(\"LocMem\")",
+            Verdict::Pass,
+            &[("result.stdout", "\"LocMemCache\"")],
+        )],
+        ..report(100, "./ops/print-backend")
+    };
+    let done = |item, report| RollbackEvent::Finished {
+        item,
+        report: Box::new(report),
+    };
+    let start = |item| RollbackEvent::Started { item, attempt: 1 };
+    story
+        .tell(done(0, report(800, "./ops/appctl restart 2")))
+        .tell(start(1))
+        .after(900)
+        .tell(done(1, report(900, "./ops/appctl restart 1")))
+        .tell(start(2))
+        .after(100)
+        .tell(done(2, proof))
+}
+
 /// A run that fails in `restart[1]` after a retry, and goes back; `hurt` breaks an undo as well.
 pub(crate) fn rolled_back(hurt: bool) -> Vec<Event> {
     let (failure, _) = broken();
@@ -320,52 +370,9 @@ pub(crate) fn rolled_back(hurt: bool) -> Vec<Event> {
             attempt: 1,
         })
         .after(800);
-    let story = if hurt {
-        story
-            .tell(RollbackEvent::Failed {
-                item: 0,
-                attempt: 1,
-                failure: Failure {
-                    cause: Cause::Failed,
-                    outcome: Outcome::Unknown,
-                    message: "exit code 1".into(),
-                    hint: None,
-                },
-                report: Box::new(report(800, "./ops/appctl restart 2")),
-                retry_at: None,
-            })
-            .tell(RollbackEvent::Skipped {
-                item: 1,
-                reason: "`restart[1]` stands on it and was not undone".into(),
-                held: true,
-            })
-            .tell(RollbackEvent::Skipped {
-                item: 2,
-                reason: "the undo of `restart[1]` failed".into(),
-                held: true,
-            })
-    } else {
-        let proof = Report {
-            evidence: vec![evidence(
-                "result.stdout.contains(\"LocMem\")",
-                Verdict::Pass,
-                &[("result.stdout", "\"LocMemCache\"")],
-            )],
-            ..report(100, "./ops/print-backend")
-        };
-        let done = |item, report| RollbackEvent::Finished {
-            item,
-            report: Box::new(report),
-        };
-        let start = |item| RollbackEvent::Started { item, attempt: 1 };
-        story
-            .tell(done(0, report(800, "./ops/appctl restart 2")))
-            .tell(start(1))
-            .after(900)
-            .tell(done(1, report(900, "./ops/appctl restart 1")))
-            .tell(start(2))
-            .after(100)
-            .tell(done(2, proof))
+    let story = match hurt {
+        true => broken_undo(story),
+        false => undone(story),
     };
     let status = match hurt {
         true => RunStatus::RollbackFailed,

@@ -12,13 +12,16 @@ const SWEEPS: usize = 8;
 pub(super) struct Layout {
     /// Column and row of each phase.
     pub(super) places: Vec<(usize, f64)>,
-    /// Each edge: from, to, and the places between, one per column passed.
-    pub(super) edges: Vec<(usize, usize, Vec<(usize, f64)>)>,
+    /// Each edge, with a place in every column that it passes.
+    pub(super) edges: Vec<Way>,
     /// Columns.
     pub(super) columns: usize,
     /// Rows of the fullest column.
     pub(super) rows: usize,
 }
+
+/// An edge: from, to, and the places between.
+pub(super) type Way = (usize, usize, Vec<(usize, f64)>);
 
 /// What stands in a column: a phase, or a place that an edge passes through.
 struct Spot {
