@@ -23,9 +23,18 @@ const ROUNDS: usize = 3;
 
 fn main() {
     // cargo passes flags such as `--bench`; the first plain word is a filter
-    let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
-    let dir = tempfile::Builder::new().prefix("ferry-figures-").tempdir().unwrap();
-    println!("{:<58} {:>10} {:>8} {:>8}", "what", "measured", "ratio", "aim");
+    let filter = std::env::args()
+        .skip(1)
+        .find(|arg| !arg.starts_with('-'))
+        .unwrap_or_default();
+    let dir = tempfile::Builder::new()
+        .prefix("ferry-figures-")
+        .tempdir()
+        .unwrap();
+    println!(
+        "{:<58} {:>10} {:>8} {:>8}",
+        "what", "measured", "ratio", "aim"
+    );
     let parts: [(&str, fn(&Path)); 6] = [
         ("chain", chain),
         ("fan", fan),
@@ -55,10 +64,19 @@ fn timed(work: impl FnOnce()) -> (Duration, Duration) {
     let cpu = || {
         let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
         let own = getrusage(UsageWho::RUSAGE_SELF).unwrap();
-        [usage.user_time(), usage.system_time(), own.user_time(), own.system_time()]
-            .iter()
-            .map(|time| Duration::from_micros(u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap()))
-            .sum::<Duration>()
+        [
+            usage.user_time(),
+            usage.system_time(),
+            own.user_time(),
+            own.system_time(),
+        ]
+        .iter()
+        .map(|time| {
+            Duration::from_micros(
+                u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap(),
+            )
+        })
+        .sum::<Duration>()
     };
     let (began, before) = (Instant::now(), cpu());
     work();
@@ -90,7 +108,9 @@ fn write(dir: &Path, name: &str, text: &str) -> String {
 }
 
 fn steps(n: usize, parallel: usize) -> String {
-    let mut text = format!("runbook: bench\nmax_parallel: {parallel}\nphases:\n  all:\n    parallel: {parallel}\n    steps:\n");
+    let mut text = format!(
+        "runbook: bench\nmax_parallel: {parallel}\nphases:\n  all:\n    parallel: {parallel}\n    steps:\n"
+    );
     for at in 0..n {
         let _ = writeln!(text, "      - {{ id: s{at}, shell: 'true', undo: none }}");
     }
@@ -99,7 +119,11 @@ fn steps(n: usize, parallel: usize) -> String {
 
 fn spawn() {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", "true"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["-c", "true"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     assert!(command.status().unwrap().success());
 }
 
@@ -126,7 +150,12 @@ fn chain(dir: &Path) {
         cpus.push(cpu.as_secs_f64() / spawn_cpu.as_secs_f64());
         last = wall;
     }
-    row("chain of 1,000 `true` / spawn + one fdatasync each", &ms(last), Some(median(walls)), "1.25");
+    row(
+        "chain of 1,000 `true` / spawn + one fdatasync each",
+        &ms(last),
+        Some(median(walls)),
+        "1.25",
+    );
     row("the same, CPU / bare spawn", "", Some(median(cpus)), "1.35");
 }
 
@@ -177,13 +206,21 @@ fn syncs(dir: &Path) {
         };
         let text = std::fs::read_to_string(&log).unwrap();
         let calls = |name: &str| {
-            let line = text.lines().find(|line| line.trim_end().ends_with(&format!(" {name}")));
-            line.and_then(|line| line.split_whitespace().nth(3)?.parse::<f64>().ok()).unwrap_or(0.0)
+            let line = text
+                .lines()
+                .find(|line| line.trim_end().ends_with(&format!(" {name}")));
+            line.and_then(|line| line.split_whitespace().nth(3)?.parse::<f64>().ok())
+                .unwrap_or(0.0)
         };
         let count = calls("fdatasync") + calls("fsync");
         #[expect(clippy::cast_precision_loss, reason = "a thousand")]
         let ratio = count / STEPS as f64;
-        row(&format!("syncs a step, {width} side by side"), &format!("{count:.0}"), Some(ratio), aim);
+        row(
+            &format!("syncs a step, {width} side by side"),
+            &format!("{count:.0}"),
+            Some(ratio),
+            aim,
+        );
     }
 }
 
@@ -205,7 +242,10 @@ fn peak_kb(args: &[&str], dir: &Path) -> (u64, Duration) {
     loop {
         let text = std::fs::read_to_string(&status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0).max(peak);
+        peak = line
+            .and_then(|line| line.split_whitespace().next()?.parse().ok())
+            .unwrap_or(0)
+            .max(peak);
         if child.try_wait().unwrap().is_some() {
             return (peak, began.elapsed());
         }
@@ -214,7 +254,9 @@ fn peak_kb(args: &[&str], dir: &Path) -> (u64, Duration) {
 }
 
 fn check(dir: &Path) {
-    let mut text = String::from("runbook: large\ntargets: { cache: { redis: 'redis://127.0.0.1:6379' } }\nphases:\n  all:\n    steps:\n");
+    let mut text = String::from(
+        "runbook: large\ntargets: { cache: { redis: 'redis://127.0.0.1:6379' } }\nphases:\n  all:\n    steps:\n",
+    );
     for at in 0..10_000 {
         let _ = write!(
             text,
@@ -231,20 +273,59 @@ fn check(dir: &Path) {
         peak = peak.max(peak_kb(&["check", &runbook], dir).0);
     }
     row(&size, &format!("{:.2} s", median(times)), None, "0.6 s");
-    row("the same, peak memory", &format!("{} MB", peak / 1024), None, "96 MB");
+    row(
+        "the same, peak memory",
+        &format!("{} MB", peak / 1024),
+        None,
+        "96 MB",
+    );
 }
 
 fn small(dir: &Path) {
     let version = (0..20).map(|_| {
-        let (wall, _) = timed(|| assert!(Command::new(FERRY).arg("--version").stdout(Stdio::null()).status().unwrap().success()));
+        let (wall, _) = timed(|| {
+            assert!(
+                Command::new(FERRY)
+                    .arg("--version")
+                    .stdout(Stdio::null())
+                    .status()
+                    .unwrap()
+                    .success()
+            )
+        });
         wall.as_secs_f64() * 1_000.0
     });
-    row("ferry --version", &format!("{:.1} ms", median(version.collect())), None, "5 ms");
+    row(
+        "ferry --version",
+        &format!("{:.1} ms", median(version.collect())),
+        None,
+        "5 ms",
+    );
     let runbook = write(dir, "one.yaml", &steps(1, 1));
     let runs = (0..10).map(|_| timed(|| ferry(dir, &["run", &runbook])).0.as_secs_f64() * 1_000.0);
-    row("a run of one step", &format!("{:.1} ms", median(runs.collect())), None, "20 ms");
-    let (peak, _) = peak_kb(&["run", &write(dir, "sleep.yaml", &steps(1, 1).replace("'true'", "sleep 0.2"))], dir);
-    row("the same, peak memory", &format!("{:.1} MB", peak as f64 / 1024.0), None, "16 MB");
+    row(
+        "a run of one step",
+        &format!("{:.1} ms", median(runs.collect())),
+        None,
+        "20 ms",
+    );
+    let (peak, _) = peak_kb(
+        &[
+            "run",
+            &write(
+                dir,
+                "sleep.yaml",
+                &steps(1, 1).replace("'true'", "sleep 0.2"),
+            ),
+        ],
+        dir,
+    );
+    row(
+        "the same, peak memory",
+        &format!("{:.1} MB", peak as f64 / 1024.0),
+        None,
+        "16 MB",
+    );
 }
 
 fn memory(dir: &Path) {
@@ -252,5 +333,10 @@ fn memory(dir: &Path) {
     let (few, many) = (peak(1_000), peak(5_000));
     #[expect(clippy::cast_precision_loss, reason = "kilobytes of a process")]
     let each = many.saturating_sub(few) as f64 / 4_000.0;
-    row("memory growth a step (1,000 to 5,000 steps)", &format!("{each:.1} kB"), None, "4 kB");
+    row(
+        "memory growth a step (1,000 to 5,000 steps)",
+        &format!("{each:.1} kB"),
+        None,
+        "4 kB",
+    );
 }

@@ -17,6 +17,8 @@ pub enum Exit {
     Invalid,
     /// The runbook, the run or the state directory is not there.
     Missing,
+    /// A target cannot be reached; nothing was started.
+    Unavailable,
     /// A defect of ferry.
     Internal,
     /// The system refused: processes, files, signals.
@@ -47,7 +49,7 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, by code.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Done,
         Self::Failed,
         Self::RolledBack,
@@ -56,6 +58,7 @@ impl Exit {
         Self::Usage,
         Self::Invalid,
         Self::Missing,
+        Self::Unavailable,
         Self::Internal,
         Self::System,
         Self::Corrupt,
@@ -81,6 +84,7 @@ impl Exit {
             Self::Usage => 64,
             Self::Invalid => 65,
             Self::Missing => 66,
+            Self::Unavailable => 69,
             Self::Internal => 70,
             Self::System => 71,
             Self::Corrupt => 72,
@@ -107,6 +111,7 @@ impl Exit {
             Self::Usage => "wrong usage",
             Self::Invalid => "the runbook or an input is invalid",
             Self::Missing => "the runbook, the run or the state directory is missing",
+            Self::Unavailable => "a target cannot be reached, and nothing was started",
             Self::Internal => "a defect of ferry",
             Self::System => "the operating system refused",
             Self::Corrupt => "the journal is damaged",

@@ -5,13 +5,13 @@ mod completions;
 mod error;
 pub mod exit;
 mod load;
-//mod plan;
-//mod report;
+mod plan;
+mod report;
 mod run;
 mod schema;
-//mod snapshot;
+mod snapshot;
 mod state;
-//mod status;
+mod status;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -50,12 +50,12 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Args),
-    //Plan(plan::Args),
+    Plan(plan::Args),
     Run(run::Args),
-    //Status(status::StatusArgs),
-    //Runs(status::RunsArgs),
-    //Report(report::Args),
-    //Snapshot(snapshot::Args),
+    Status(status::StatusArgs),
+    Runs(status::RunsArgs),
+    Report(report::Args),
+    Snapshot(snapshot::Args),
     Schema(schema::Args),
     Completions(completions::Args),
 }
@@ -82,12 +82,12 @@ fn route(args: Args) -> Result<Exit, CommandError> {
     let Args { state_dir, command } = args;
     match command {
         Command::Check(args) => check::check(&args),
-        //Command::Plan(args) => plan::plan(&args),
+        Command::Plan(args) => plan::plan(&args),
         Command::Run(args) => run::run(&args, &state_dir),
-        //Command::Status(args) => status::status(&args, &state_dir),
-        //Command::Runs(args) => status::runs(&args, &state_dir),
-        //Command::Report(args) => report::report(&args, &state_dir),
-        //Command::Snapshot(args) => snapshot::snapshot(&args, &state_dir),
+        Command::Status(args) => status::status(&args, &state_dir),
+        Command::Runs(args) => status::runs(&args, &state_dir),
+        Command::Report(args) => report::report(&args, &state_dir),
+        Command::Snapshot(args) => snapshot::snapshot(&args, &state_dir),
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),
     }
@@ -137,6 +137,16 @@ fn answer(text: &str) -> Result<(), CommandError> {
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
         .map_err(|error| CommandError::writing(&error))
+}
+
+/// Says something beside the answer, on standard error.
+fn note(text: &str) {
+    say(&format!("note: {text}"));
+}
+
+/// Writes a line to standard error; nobody to read it is no failure.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// The runtime for commands that do more than read a file.

@@ -12,7 +12,8 @@ use super::{load, state};
 use crate::engine::{Engine, Finished, Subscriber};
 use crate::event::{Parking, RunOptions, RunStatus};
 use crate::front;
-use crate::store::SqliteStore;
+use crate::store::{SqliteStore, Store};
+use crate::view::RunView;
 
 /// Carry a runbook out; when a step or an expectation fails, go back by itself
 #[derive(clap::Args)]
@@ -51,11 +52,12 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
     })?;
     let state_dir = base_dir.join(state_dir);
     let runtime = super::runtime()?;
+    let run_dir = state::run_dir(&state_dir, &id);
     let finished = runtime.block_on(async {
-        let store = SqliteStore::open(&state_dir).await?;
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&state_dir).await?);
         let engine = Engine {
             subscribers: subscribers(args, &id),
-            run_dir: state::run_dir(&state_dir, &id),
+            run_dir: run_dir.clone(),
             run: id.clone(),
             plan,
             source: (source.name, source.text),
@@ -64,16 +66,19 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
                 max_parallel: args.max_parallel.map(usize::from),
                 no_rollback: args.no_rollback,
             },
-            store: Arc::new(store),
+            store: Arc::clone(&store),
             base_dir,
             holder: state::me(),
         };
-        engine.run().await.map_err(CommandError::from)
+        let finished = engine.run().await.map_err(CommandError::from)?;
+        let report = write_report(store.as_ref(), &id, &run_dir).await;
+        Ok::<_, CommandError>((finished, report))
     });
     // threads that still read a dead link must not hold the end up
     runtime.shutdown_background();
-    let finished = finished?;
+    let (finished, report) = finished?;
     let exit = exit_of(&finished);
+    say_report(report, &run_dir);
     if args.json {
         let end = json!({
             "event": "end", "run": id, "code": exit.code(), "outcome": finished.status.words(), "next": next(&finished, &id),
@@ -83,16 +88,44 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
     Ok(exit)
 }
 
+/// The report beside the run's other files, from the journal alone.
+async fn write_report(store: &dyn Store, id: &str, run_dir: &Path) -> Result<PathBuf, String> {
+    let events = store.load(id, 1).await.map_err(|error| error.to_string())?;
+    let view = RunView::replay(&events).with_id(id);
+    let path = run_dir.join("report.md");
+    std::fs::write(&path, front::report::markdown(&view)).map_err(|error| error.to_string())?;
+    Ok(path)
+}
+
+/// A report that cannot be written changes nothing of how the run ended.
+fn say_report(report: Result<PathBuf, String>, run_dir: &Path) {
+    let here = std::env::current_dir().unwrap_or_default();
+    match report {
+        Ok(path) => super::say(&format!(
+            "  report      {}",
+            path.strip_prefix(&here).unwrap_or(&path).display()
+        )),
+        Err(error) => super::note(&format!(
+            "the report could not be written to `{}`: {error}",
+            run_dir.display()
+        )),
+    }
+}
+
 fn subscribers(args: &Args, id: &str) -> Vec<Box<dyn Subscriber>> {
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    let stderr_is_terminal = std::io::stderr().is_terminal();
     if args.json {
         return vec![Box::new(front::JsonLines::new(std::io::stdout(), id))];
     }
-    if stderr_is_terminal && !dumb {
-        return vec![Box::new(front::Plain::new(std::io::stderr(), true))];
+    let look = front::Look::of(std::io::stderr().is_terminal(), |name| {
+        std::env::var(name).ok()
+    });
+    if look.live {
+        // without a thread for it, lines serve as well
+        if let Ok(progress) = front::Progress::start(look.colour) {
+            return vec![Box::new(progress)];
+        }
     }
-    vec![Box::new(front::Plain::new(std::io::stderr(), false))]
+    vec![Box::new(front::Plain::new(std::io::stderr(), look.colour))]
 }
 
 /// How a run's end is told to whoever called.

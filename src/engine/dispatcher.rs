@@ -14,15 +14,13 @@ use tokio::sync::mpsc;
 use super::bus::{Bus, Subscriber};
 use super::clock::now_ms;
 use super::executor::Executor;
-use super::job::Shared;
 use super::signals::Signals;
-use super::targets;
-use crate::action::{Clients, Registry, Stop};
+use super::standing::{self, Place};
+use crate::action::Stop;
 use crate::event::run::Planned;
 use crate::event::{Event, EventKind, Parking, RunEvent, RunOptions, RunStatus};
 use crate::plan::Plan;
 use crate::run::{Decision, Effect, Input, InputKind, RunState};
-use crate::secret::{Masker, Secret};
 use crate::store::{Batch, Dispatched, Holder, Lease, NewRun, Store, StoreError};
 
 /// A run that is ready to start.
@@ -98,7 +96,12 @@ impl Engine {
         let dir = self.run_dir.display().to_string();
         let state = RunState::new(Arc::clone(&plan), &self.run, dir, self.options.clone());
         let bus = Bus::start(std::mem::take(&mut self.subscribers));
-        let shared = self.shared(&plan, &state, &bus)?;
+        let place = Place {
+            run: self.run.clone(),
+            run_dir: self.run_dir.clone(),
+            base_dir: self.base_dir.clone(),
+        };
+        let shared = standing::shared(&state, &self.secrets, place, bus.lines())?;
         let signals = Signals::listen().map_err(EngineError::Signals)?;
         std::fs::create_dir_all(&self.run_dir).map_err(|error| EngineError::Directory {
             path: self.run_dir.display().to_string(),
@@ -138,37 +141,6 @@ impl Engine {
         // a lease that cannot be given back is seen to be dead with this process
         let _ = self.store.release(&lease).await;
         finished
-    }
-
-    fn shared(&self, plan: &Arc<Plan>, state: &RunState, bus: &Bus) -> Result<Shared, EngineError> {
-        let secrets = Arc::new(self.secrets.clone());
-        let mut scope = state.base_scope(now_ms());
-        scope.secrets = Arc::clone(&secrets);
-        let targets = targets::resolve(&plan.runbook, &scope).map_err(|(name, error)| {
-            EngineError::Target {
-                name,
-                reason: error.to_string(),
-            }
-        })?;
-        let mut hidden: Vec<(String, Secret)> = self
-            .secrets
-            .iter()
-            .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
-            .collect();
-        hidden.extend(targets::passwords(&targets));
-        let masker = Masker::new(hidden).map_err(|error| EngineError::Secret(error.to_string()))?;
-        Ok(Shared {
-            run: self.run.clone(),
-            plan: Arc::clone(plan),
-            registry: Registry::all(),
-            targets,
-            masker,
-            secrets,
-            clients: Arc::new(Clients::default()),
-            run_dir: self.run_dir.clone(),
-            base_dir: self.base_dir.clone(),
-            lines: bus.lines(),
-        })
     }
 
     fn planned(&mut self, plan: &Plan) -> EventKind {

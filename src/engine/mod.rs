@@ -14,8 +14,10 @@ mod output;
 mod probe;
 pub mod signals;
 mod snapshots;
+mod standing;
 pub mod targets;
 
 pub use bus::{Bus, Subscriber};
 pub use dispatcher::{Engine, EngineError, Finished};
 pub use executor::Executor;
+pub use standing::Snapshots;

@@ -1,0 +1,108 @@
+//! `ferry status` and `ferry runs`: where runs stand.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use super::error::CommandError;
+use super::exit::Exit;
+use super::state;
+use crate::engine::clock::now_ms;
+use crate::event::RunStatus;
+use crate::front::report;
+use crate::front::status::{self, Page, RunRow};
+use crate::store::Store;
+use crate::view::RunView;
+
+/// Show where a run stands
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ferry status")]
+pub(super) struct StatusArgs {
+    /// The run, or a beginning of its id; the latest when left out
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// List the runs
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ferry runs")]
+pub(super) struct RunsArgs {
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn status(args: &StatusArgs, state_dir: &Path) -> Result<Exit, CommandError> {
+    let (row, events) = super::runtime()?.block_on(async {
+        let store = state::open(state_dir).await?;
+        let row = state::find(&store, args.run.as_deref()).await?;
+        let events = state::events(&store, &row.id).await?;
+        Ok::<_, CommandError>((row, events))
+    })?;
+    let view = RunView::replay(&events).with_id(row.id.clone());
+    if args.json {
+        super::answer(&format!("{:#}\n", report::json(&view)))?;
+        return Ok(Exit::Done);
+    }
+    let next = match view.status {
+        RunStatus::Planned | RunStatus::Running | RunStatus::RollingBack => Vec::new(),
+        _ => vec![format!("ferry report {}", row.id)],
+    };
+    super::answer(&status::run(&view, &next, &page()))?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn runs(args: &RunsArgs, state_dir: &Path) -> Result<Exit, CommandError> {
+    let found = super::runtime()?.block_on(async {
+        let store = state::open(state_dir).await?;
+        Ok::<_, CommandError>(store.runs().await?)
+    })?;
+    let text = if args.json {
+        let line = |row: &crate::store::RunRow| {
+            let value = serde_json::json!({
+                "run": row.id, "runbook": row.name, "status": row.status, "created_at": row.created_at,
+                "updated_at": row.updated_at, "events": row.events,
+            });
+            format!("{value}\n")
+        };
+        found.iter().map(line).collect()
+    } else {
+        let now = now_ms();
+        let rows: Vec<RunRow> = found
+            .into_iter()
+            .map(|row| RunRow {
+                until: if row.status.is_over() {
+                    row.updated_at
+                } else {
+                    now
+                },
+                id: row.id,
+                runbook: row.name,
+                status: row.status,
+                started_at: Some(row.created_at),
+            })
+            .collect();
+        status::runs(&rows, &page())
+    };
+    super::answer(&text)?;
+    Ok(Exit::Done)
+}
+
+fn page() -> Page {
+    let columns = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok());
+    Page {
+        now: now_ms(),
+        columns: columns.or_else(terminal).unwrap_or(100),
+        colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    }
+}
+
+/// Columns of the terminal, if there is one.
+fn terminal() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size()?;
+    Some(usize::from(width.0))
+}

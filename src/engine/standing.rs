@@ -1,0 +1,104 @@
+//! What stands before anything starts: addresses, the masker, the place; and reading snapshots alone.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::bus::{Bus, Lines};
+use super::clock::now_ms;
+use super::dispatcher::EngineError;
+use super::executor::Executor;
+use super::job::Shared;
+use super::targets;
+use crate::action::{Clients, Registry};
+use crate::event::{Moment, RunOptions, SnapshotTaken};
+use crate::plan::Plan;
+use crate::run::{Effect, InputKind, RunState};
+use crate::secret::{Masker, Secret};
+
+/// Where a run lives.
+pub(super) struct Place {
+    pub(super) run: String,
+    pub(super) run_dir: PathBuf,
+    pub(super) base_dir: PathBuf,
+}
+
+/// Resolves the targets and makes the masker, before anything is written or started.
+pub(super) fn shared(
+    state: &RunState,
+    secrets: &HashMap<String, String>,
+    place: Place,
+    lines: Lines,
+) -> Result<Shared, EngineError> {
+    let plan = Arc::clone(state.plan());
+    let secrets = Arc::new(secrets.clone());
+    let mut scope = state.base_scope(now_ms());
+    scope.secrets = Arc::clone(&secrets);
+    let targets =
+        targets::resolve(&plan.runbook, &scope).map_err(|(name, error)| EngineError::Target {
+            name,
+            reason: error.to_string(),
+        })?;
+    let mut hidden: Vec<(String, Secret)> = secrets
+        .iter()
+        .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
+        .collect();
+    hidden.extend(targets::passwords(&targets));
+    let masker = Masker::new(hidden).map_err(|error| EngineError::Secret(error.to_string()))?;
+    Ok(Shared {
+        run: place.run,
+        plan,
+        registry: Registry::all(),
+        targets,
+        masker,
+        secrets,
+        clients: Arc::new(Clients::default()),
+        run_dir: place.run_dir,
+        base_dir: place.base_dir,
+        lines,
+    })
+}
+
+/// Reads a runbook's snapshots without a run.
+pub struct Snapshots {
+    /// What to read.
+    pub plan: Plan,
+    /// Values of the secret inputs.
+    pub secrets: HashMap<String, String>,
+    /// Where they are kept.
+    pub dir: PathBuf,
+    /// Where relative paths of the runbook start.
+    pub base_dir: PathBuf,
+}
+
+impl Snapshots {
+    /// Reads all of them side by side.
+    ///
+    /// # Errors
+    /// When a target's address has no value. What cannot be read is said in its place.
+    pub async fn take(self) -> Result<Vec<SnapshotTaken>, EngineError> {
+        let dir = self.dir.display().to_string();
+        let state = RunState::new(Arc::new(self.plan), "snapshot", dir, RunOptions::default());
+        let bus = Bus::start(Vec::new());
+        let place = Place {
+            run: "snapshot".into(),
+            run_dir: self.dir,
+            base_dir: self.base_dir,
+        };
+        let shared = shared(&state, &self.secrets, place, bus.lines())?;
+        let (inputs, mut taken) = mpsc::unbounded_channel();
+        let mut executor = Executor::new(Arc::new(shared), inputs);
+        executor.carry_out(
+            &Effect::Snapshots {
+                moment: Moment::Before,
+            },
+            &state,
+        );
+        match taken.recv().await {
+            Some(InputKind::Snapshots { taken, .. }) => Ok(taken),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
