@@ -5,6 +5,7 @@
 //! fit is taken as not said. Must not: do IO, read a clock, or ask the runbook.
 
 pub mod diff;
+mod fan;
 mod phase;
 mod rollback;
 #[cfg(test)]
@@ -19,10 +20,11 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 pub use diff::{Change, diff};
+pub use fan::Fan;
 pub use phase::{PhaseStatus, PhaseView};
 pub use rollback::{ItemStatus, RollbackItemView, RollbackView};
 pub use snapshot::SnapshotSet;
-pub use step::{AttemptFailed, Fan, StepStatus, StepView};
+pub use step::{AttemptFailed, StepStatus, StepView};
 
 use crate::event::{
     Event, EventKind, Parking, Planned, RunEvent, RunFailure, RunOptions, RunStatus,

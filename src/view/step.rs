@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::fan::Fan;
 use super::{RunView, item_of};
 use crate::event::{Failure, Report, SkipReason, StepEvent, StepOutline};
 
@@ -109,23 +110,12 @@ pub struct AttemptFailed {
     pub failure: Failure,
 }
 
-/// The items of a step with `for_each`.
-#[derive(Clone, Debug, Default)]
-pub struct Fan {
-    /// Each of them.
-    pub items: Vec<StepView>,
-    /// How many are over.
-    pub over: usize,
-    failed: usize,
-    in_flight: usize,
-}
-
 impl StepView {
     pub(super) fn of(outline: &StepOutline, phase: usize) -> Self {
         Self::shared(Arc::new(outline.clone()), phase)
     }
 
-    fn shared(outline: Arc<StepOutline>, phase: usize) -> Self {
+    pub(super) fn shared(outline: Arc<StepOutline>, phase: usize) -> Self {
         Self {
             outline,
             phase,
@@ -172,7 +162,7 @@ impl StepView {
     }
 
     /// Takes in what happened to this step or item; the fan and the phase are not its business.
-    fn apply(&mut self, event: &StepEvent, at: i64, lean: bool) {
+    pub(super) fn apply(&mut self, event: &StepEvent, at: i64, lean: bool) {
         match event {
             StepEvent::Checking { attempt, .. } => {
                 self.takes_off(StepStatus::Checking, *attempt, at);
@@ -222,7 +212,7 @@ impl StepView {
         }
     }
 
-    fn takes_off(&mut self, status: StepStatus, attempt: u32, at: i64) {
+    pub(super) fn takes_off(&mut self, status: StepStatus, attempt: u32, at: i64) {
         self.status = status;
         self.attempt = attempt;
         self.started_at.get_or_insert(at);
@@ -231,7 +221,7 @@ impl StepView {
         self.acted_ms = 0;
     }
 
-    fn lands(&mut self, status: StepStatus, at: i64) {
+    pub(super) fn lands(&mut self, status: StepStatus, at: i64) {
         self.status = status;
         self.started_at.get_or_insert(at);
         self.ended_at = Some(at);
@@ -320,30 +310,8 @@ impl RunView {
         self.moved(phase, before, after, at);
     }
 
-    fn expand(&mut self, name: &str, items: &[Value], at: i64) {
-        let Some(place) = self.index.get(name).copied() else {
-            return;
-        };
-        let lean = self.lean;
-        let step = &mut self.steps[place];
-        let before = step.status;
-        let item = |value: &Value| {
-            let mut item = StepView::shared(Arc::clone(&step.outline), step.phase);
-            item.item = (!lean).then(|| value.clone());
-            item
-        };
-        let items = items.iter().map(item).collect();
-        step.fan = Some(Box::new(Fan {
-            items,
-            ..Fan::default()
-        }));
-        step.takes_off(StepStatus::Running, 1, at);
-        let phase = step.phase;
-        self.moved(phase, before, StepStatus::Running, at);
-    }
-
     /// Keeps the sums of a phase after one of its steps went from one status to another.
-    fn moved(&mut self, phase: usize, before: StepStatus, after: StepStatus, at: i64) {
+    pub(super) fn moved(&mut self, phase: usize, before: StepStatus, after: StepStatus, at: i64) {
         let phase = &mut self.phases[phase];
         phase.started_at.get_or_insert(at);
         if before.in_flight() {
@@ -361,47 +329,5 @@ impl RunView {
         let all_over = phase.over == phase.steps.len();
         let failed = phase.failed > 0 && phase.running == 0;
         phase.ended_at = (all_over || failed).then_some(at);
-    }
-}
-
-impl StepView {
-    /// Takes in what happened to an item, and what that makes of the whole.
-    fn apply_item(&mut self, item: usize, event: &StepEvent, at: i64, lean: bool) {
-        let Some(fan) = &mut self.fan else {
-            return;
-        };
-        let Some(item) = fan.items.get_mut(item) else {
-            return;
-        };
-        let before = item.status;
-        item.apply(event, at, lean);
-        let after = item.status;
-        fan.count(before, false);
-        fan.count(after, true);
-        let failed = fan.failed > 0;
-        if fan.in_flight == 0 && (failed || fan.over == fan.items.len()) {
-            let status = match failed {
-                true => StepStatus::Failed,
-                false => StepStatus::Done,
-            };
-            self.lands(status, at);
-        } else {
-            self.status = StepStatus::Running;
-            self.ended_at = None;
-        }
-    }
-}
-
-impl Fan {
-    fn count(&mut self, status: StepStatus, comes: bool) {
-        let of = |number: &mut usize, is: bool| {
-            *number = match comes {
-                true => *number + usize::from(is),
-                false => number.saturating_sub(usize::from(is)),
-            };
-        };
-        of(&mut self.in_flight, status.in_flight());
-        of(&mut self.over, status.is_over());
-        of(&mut self.failed, status == StepStatus::Failed);
     }
 }

@@ -41,7 +41,9 @@ impl Scene<'_> {
         for phase in &self.view.phases {
             if self.view.phase_status(phase) == PhaseStatus::Running {
                 lines.push(self.phase(phase, columns));
-                for step in self.view.steps_of(phase) {
+                let steps = self.view.steps_of(phase).iter();
+                // names are made for what is under way only: a phase may have thousands of steps
+                for step in steps.filter(|step| step.status.in_flight()) {
                     for (name, step) in step.named() {
                         if step.status.in_flight() {
                             lines.push(self.step(&name, step, columns));

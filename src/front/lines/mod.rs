@@ -1,0 +1,227 @@
+//! What is said about each event, in lines: for plain output, and above the live display.
+//!
+//! Main type: [`Teller`]. It knows nothing but events, so that a run and its replay give the same
+//! text. All texts of its lines are escaped.
+
+mod back;
+mod steps;
+mod words;
+
+pub(super) use self::words::{count_words, observed, outcome_words, run_tone};
+use self::words::{hint, summary};
+use super::escape::shown;
+use super::look::Tone;
+use super::text::{between, ms, numbered, pad, pad_left, seconds, width, wrap};
+use crate::event::{Event, EventKind, RunEvent, StepEvent};
+use crate::view::{PhaseStatus, RunView};
+
+/// The widest column of names.
+const PLACE: usize = 32;
+
+/// One line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Line {
+    /// Time since the start, and the phase and step; empty for details.
+    lead: String,
+    /// What happened, in a word that has a colour.
+    word: String,
+    tone: Tone,
+    rest: String,
+    /// Whether it is worth a line beside a live display, which shows starts and steps itself.
+    pub(super) stays: bool,
+}
+
+impl Line {
+    /// The line's text.
+    pub(super) fn text(&self, colour: bool) -> String {
+        let word = self.tone.paint(&self.word, colour);
+        let text = format!("{}{word}{}", self.lead, self.rest);
+        text.trim_end().to_owned()
+    }
+
+    /// The line within that many columns, on several lines where it must be.
+    pub(super) fn within(&self, columns: usize, colour: bool) -> Vec<String> {
+        let plain = self.text(false);
+        if width(&plain) <= columns {
+            return vec![self.text(colour)];
+        }
+        let words: Vec<_> = plain.split_whitespace().collect();
+        let lines = wrap(&words.join(" "), columns).into_iter();
+        lines.map(|line| self.tone.paint(&line, colour)).collect()
+    }
+
+    fn detail(word: &str, text: &str) -> Self {
+        Self {
+            lead: format!("{:9}", ""),
+            word: pad(word, 12),
+            tone: Tone::Quiet,
+            rest: shown(text).into_owned(),
+            stays: true,
+        }
+    }
+
+    fn free(tone: Tone, word: String, rest: String) -> Self {
+        Self {
+            word,
+            tone,
+            rest,
+            stays: true,
+            ..Self::default()
+        }
+    }
+
+    fn stays(mut self) -> Self {
+        self.stays = true;
+        self
+    }
+}
+
+/// Tells events in lines.
+pub(super) struct Teller {
+    /// The run so far.
+    pub(super) view: RunView,
+    place: usize,
+}
+
+impl Teller {
+    pub(super) fn new() -> Self {
+        Self {
+            view: RunView::lean(),
+            place: 0,
+        }
+    }
+
+    /// What there is to say about an event.
+    pub(super) fn tell(&mut self, event: &Event) -> Vec<Line> {
+        let phase = self.phase_of(event);
+        let before = phase.map(|at| self.view.phase_status(&self.view.phases[at]));
+        self.view.apply(event);
+        let mut lines = Vec::new();
+        if before == Some(PhaseStatus::Pending) && !matches!(event.kind, EventKind::Run(_)) {
+            lines.extend(phase.and_then(|at| self.phase_starts(at, event.at)));
+        }
+        match &event.kind {
+            EventKind::Run(kind) => self.run(kind, event.at, &mut lines),
+            EventKind::Step(kind) => self.step(kind, event.at, &mut lines),
+            EventKind::Snapshot(kind) => self.snapshot(kind, event.at, &mut lines),
+            EventKind::Rollback(kind) => self.rollback(kind, event.at, &mut lines),
+        }
+        if let (Some(at), Some(before)) = (phase, before) {
+            lines.extend(self.phase_ends(at, before, event.at));
+        }
+        lines
+    }
+
+    /// The phase that a step event is about.
+    fn phase_of(&self, event: &Event) -> Option<usize> {
+        let EventKind::Step(kind) = &event.kind else {
+            return None;
+        };
+        match kind {
+            StepEvent::PhaseSkipped { .. } => None,
+            StepEvent::Expanded { step, .. }
+            | StepEvent::Checking { step, .. }
+            | StepEvent::Skipped { step, .. }
+            | StepEvent::Started { step, .. }
+            | StepEvent::Acted { step, .. }
+            | StepEvent::Finished { step, .. }
+            | StepEvent::Failed { step, .. } => Some(self.view.step(step)?.phase),
+        }
+    }
+
+    /// A line at a time and a place.
+    fn at(&self, at: i64, place: &str, tone: Tone, word: &str, rest: String) -> Line {
+        let since = between(self.view.started_at.unwrap_or(at), at);
+        let place = shown(place);
+        Line {
+            lead: format!("{}  {}  ", pad_left(&since, 7), pad(&place, self.place)),
+            word: word.to_owned(),
+            tone,
+            rest,
+            stays: false,
+        }
+    }
+
+    fn named(&self, step: &str) -> String {
+        match self.view.phase_of(step) {
+            Some(phase) => format!("{}/{step}", phase.name),
+            None => step.to_owned(),
+        }
+    }
+
+    fn phase_starts(&self, at: usize, now: i64) -> Option<Line> {
+        let phase = self.view.phases.get(at)?;
+        phase.started_at?;
+        let mut rest = format!(" {}", numbered(phase.steps.len(), "step"));
+        if let Some(estimate) = phase.estimate_s {
+            rest.push_str(&format!(", estimate {}", seconds(estimate)));
+        }
+        if let Some(title) = &phase.title {
+            rest.push_str(&format!(": {}", shown(title)));
+        }
+        Some(self.at(now, &phase.name, Tone::Neutral, "starts:", rest))
+    }
+
+    fn phase_ends(&self, at: usize, before: PhaseStatus, now: i64) -> Option<Line> {
+        let phase = self.view.phases.get(at)?;
+        let status = self.view.phase_status(phase);
+        if status == before {
+            return None;
+        }
+        let tone = match status {
+            PhaseStatus::Done => Tone::Good,
+            PhaseStatus::Failed => Tone::Bad,
+            _ => return None,
+        };
+        let mut rest = format!(" {}", between(phase.started_at?, now));
+        if let Some(late) = phase.late_ms(now) {
+            rest.push_str(&format!(", {} over its estimate", ms(late)));
+        }
+        let word = format!("{} in", status.words());
+        Some(self.at(now, &phase.name, tone, &word, rest).stays())
+    }
+
+    fn run(&mut self, event: &RunEvent, at: i64, lines: &mut Vec<Line>) {
+        match event {
+            RunEvent::Planned(planned) => {
+                let places = self.view.steps.iter();
+                let places = places.map(|step| width(&shown(&self.named(step.id()))));
+                self.place = places.max().unwrap_or(0).min(PLACE);
+                let rest = format!(
+                    " ({}): {}, {}, plan {}",
+                    shown(&planned.name),
+                    numbered(self.view.phases.len(), "phase"),
+                    numbered(self.view.steps.len(), "step"),
+                    shown(&planned.digest.chars().take(12).collect::<String>()),
+                );
+                let title = shown(self.view.header.shown()).into_owned();
+                lines.push(Line::free(Tone::Neutral, title, rest));
+            }
+            RunEvent::Started { by, host, pid } => {
+                let word = match self.view.engines.len() {
+                    0 | 1 => "run starts",
+                    _ => "run goes on",
+                };
+                let rest = format!(" by {} on {} (process {pid})", shown(by), shown(host));
+                lines.push(self.at(at, "", Tone::Neutral, word, rest));
+            }
+            RunEvent::Failed(failure) if failure.step.is_none() => {
+                let place = failure.phase.as_deref().unwrap_or_default();
+                let rest = format!(" {}", shown(&failure.failure.message));
+                lines.push(self.at(at, place, Tone::Bad, "failed:", rest).stays());
+                lines.extend(hint(&failure.failure));
+            }
+            // said by the step that failed
+            RunEvent::Failed(_) => {}
+            RunEvent::Stopping { reason } => {
+                let rest = format!(" {}; what is under way is waited for", reason.words());
+                lines.push(self.at(at, "", Tone::Odd, "stopping:", rest).stays());
+            }
+            RunEvent::Parked { reason } => {
+                let rest = format!(" {}; the run can be gone on with", reason.words());
+                lines.push(self.at(at, "", Tone::Odd, "waiting:", rest).stays());
+            }
+            RunEvent::Finished { .. } => lines.extend(summary(&self.view, at)),
+        }
+    }
+}
