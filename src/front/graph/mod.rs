@@ -8,6 +8,8 @@ mod svg;
 
 pub use svg::svg;
 
+use std::collections::HashMap;
+
 use super::escape::shown;
 use super::text::{numbered, seconds};
 use crate::plan::Plan;
@@ -18,25 +20,21 @@ pub fn dot(plan: &Plan) -> String {
         let text = shown(text).replace('\\', "\\\\").replace('"', "\\\"");
         format!("\"{text}\"")
     };
-    let critical = critical(plan);
+    let (critical, estimates) = (Critical::of(plan), plan.estimates());
     let mut out = format!("digraph {} {{\n", quoted(&plan.runbook.name));
     out.push_str("  rankdir=LR;\n  node [shape=box, style=rounded, fontname=\"sans-serif\"];\n");
     for (at, phase) in plan.runbook.phases.iter().enumerate() {
-        let label = format!("{}\n{}", phase.name.value, caption(plan, at));
+        let label = format!("{}\n{}", phase.name.value, caption(plan, &estimates, at));
         let label = label.split('\n').map(quoted).collect::<Vec<_>>();
         let label = label.join("").replace("\"\"", "\\n");
-        let bold = if critical.contains(&at) {
-            ", penwidth=2"
-        } else {
-            ""
-        };
+        let bold = if critical.has(at) { ", penwidth=2" } else { "" };
         let name = quoted(&phase.name);
         out.push_str(&format!("  {name} [label={label}{bold}];\n"));
     }
     for (at, phase) in plan.runbook.phases.iter().enumerate() {
         for need in plan.graph.needs(at) {
             let from = quoted(&plan.runbook.phases[*need].name);
-            let bold = match is_critical(&critical, *need, at) {
+            let bold = match critical.has_edge(*need, at) {
                 true => " [penwidth=2]",
                 false => "",
             };
@@ -47,26 +45,46 @@ pub fn dot(plan: &Plan) -> String {
     out
 }
 
-/// The second line of a box.
-fn caption(plan: &Plan, phase: usize) -> String {
+/// The second line of a box; `estimates` are the plan's.
+fn caption(plan: &Plan, estimates: &[f64], phase: usize) -> String {
     let steps = numbered(plan.runbook.phases[phase].steps.len(), "step");
-    match plan.estimates()[phase] {
+    match estimates[phase] {
         estimate if estimate > 0.0 => format!("{steps}, {}", seconds(estimate)),
         _ => steps,
     }
 }
 
-/// Phases on the critical path, when there are estimates to tell it by.
-fn critical(plan: &Plan) -> Vec<usize> {
-    let schedule = plan.schedule();
-    match schedule.total > 0.0 {
-        true => schedule.critical,
-        false => Vec::new(),
-    }
+/// The critical path, when there are estimates to tell it by.
+#[derive(Default)]
+struct Critical {
+    path: Vec<usize>,
+    /// For each phase on it, the next one; the last one leads nowhere.
+    next: HashMap<usize, Option<usize>>,
+    total: f64,
 }
 
-fn is_critical(critical: &[usize], from: usize, to: usize) -> bool {
-    critical.windows(2).any(|pair| pair == [from, to])
+impl Critical {
+    fn of(plan: &Plan) -> Self {
+        let schedule = plan.schedule();
+        if schedule.total <= 0.0 {
+            return Self::default();
+        }
+        let after = schedule.critical.iter().skip(1).copied().map(Some);
+        let next = schedule.critical.iter().copied().zip(after.chain([None]));
+        Self {
+            next: next.collect(),
+            total: schedule.total,
+            path: schedule.critical,
+        }
+    }
+
+    fn has(&self, phase: usize) -> bool {
+        self.next.contains_key(&phase)
+    }
+
+    fn has_edge(&self, from: usize, to: usize) -> bool {
+        self.next.get(&from) == Some(&Some(to))
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::super::escape::shown;
 use super::super::text::{clip, seconds, width};
 use super::layout::Layout;
-use super::{caption, critical, is_critical};
+use super::{Critical, caption};
 use crate::plan::Plan;
 
 /// Pixels: height of a box, space between columns and rows, margin, height of the title.
@@ -32,8 +32,8 @@ text{font-family:system-ui,sans-serif;fill:#1f2328}.title{font-size:17px;font-we
 /// The graph of a plan: boxes with name, steps and estimate; the critical path is thicker.
 pub fn svg(plan: &Plan) -> String {
     let layout = Layout::of(&plan.graph);
-    let sheet = Sheet::of(plan, &layout);
-    let critical = critical(plan);
+    let critical = Critical::of(plan);
+    let sheet = Sheet::of(plan, &layout, &critical);
     let mut out = String::new();
     let (wide, high) = (sheet.wide, sheet.high);
     let title = plan.runbook.title.as_deref().unwrap_or(&plan.runbook.name);
@@ -59,7 +59,7 @@ pub fn svg(plan: &Plan) -> String {
     // edges first: boxes lie over their ends; the critical path lies over the others
     for wanted in [false, true] {
         for (from, to, way) in &layout.edges {
-            let path = is_critical(&critical, *from, *to);
+            let path = critical.has_edge(*from, *to);
             if path == wanted {
                 sheet.edge(
                     layout.places[*from],
@@ -72,18 +72,19 @@ pub fn svg(plan: &Plan) -> String {
         }
     }
     for (at, place) in layout.places.iter().enumerate() {
-        sheet.one_box(plan, at, *place, critical.contains(&at), &mut out);
+        sheet.one_box(plan, at, *place, critical.has(at), &mut out);
     }
     out.push_str("</svg>\n");
     out
 }
 
-fn path_words(plan: &Plan, critical: &[usize]) -> Option<String> {
+fn path_words(plan: &Plan, critical: &Critical) -> Option<String> {
     let names = critical
+        .path
         .iter()
         .map(|at| plan.runbook.phases[*at].name.as_str());
     let names: Vec<_> = names.collect();
-    let total = seconds(plan.schedule().total);
+    let total = seconds(critical.total);
     let says = format!("Critical path (thick): {}, {total}", names.join(" → "));
     (!names.is_empty()).then(|| clip(&shown(&says), 140))
 }
@@ -94,14 +95,17 @@ struct Sheet {
     columns: Vec<(f64, f64)>,
     wide: f64,
     high: f64,
+    /// Seconds of each phase.
+    estimates: Vec<f64>,
 }
 
 impl Sheet {
-    fn of(plan: &Plan, layout: &Layout) -> Self {
+    fn of(plan: &Plan, layout: &Layout, critical: &Critical) -> Self {
+        let estimates = plan.estimates();
         let mut widest = vec![0_usize; layout.columns];
         for (at, (column, _)) in layout.places.iter().enumerate() {
             let name = width(&clip(&shown(&plan.runbook.phases[at].name), TEXT));
-            let says = width(&caption(plan, at));
+            let says = width(&caption(plan, &estimates, at));
             widest[*column] = widest[*column].max(name).max(says);
         }
         let mut columns = Vec::new();
@@ -114,13 +118,14 @@ impl Sheet {
         }
         let rows = f64::from(u32::try_from(layout.rows).unwrap_or(u32::MAX));
         let text = width(plan.runbook.title.as_deref().unwrap_or(&plan.runbook.name)).min(80);
-        let says = path_words(plan, &critical(plan)).map_or(0, |says| width(&says));
+        let says = path_words(plan, critical).map_or(0, |says| width(&says));
         let text = (f64::from(u32::try_from(text).unwrap_or(80)) * 9.5)
             .max(f64::from(u32::try_from(says).unwrap_or(140)) * 6.6);
         Self {
             wide: (left - GAP_X + MARGIN).max(text + 2.0 * MARGIN),
             high: TITLE + rows * (HIGH + GAP_Y) - GAP_Y + 2.0 * MARGIN,
             columns,
+            estimates,
         }
     }
 
@@ -152,7 +157,7 @@ impl Sheet {
             top + 23.0,
             safe(&name),
             top + 41.0,
-            safe(&caption(plan, at)),
+            safe(&caption(plan, &self.estimates, at)),
         );
     }
 
