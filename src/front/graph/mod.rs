@@ -1,6 +1,6 @@
 //! The graph of the phases as a picture: SVG of our own, and DOT for other tools.
 //!
-//! Main functions: [`svg`] and [`dot`]. The picture stands alone: no script, no fonts or styles from
+//! Main functions: [`svg()`] and [`dot()`]. The picture stands alone: no script, no fonts or styles from
 //! elsewhere, light or dark as the reader has it, and readable without colour.
 
 mod layout;

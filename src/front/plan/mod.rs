@@ -1,6 +1,6 @@
 //! A plan for readers, before the run: as text and as JSON.
 //!
-//! Main functions: [`text`] and [`json`], both made from the same [`facts::Facts`]. Texts from the
+//! Main functions: [`text()`] and [`json()`], both made from the same facts. Texts from the
 //! runbook are shown as written, holes unfilled, so no value of a secret can be among them.
 
 mod facts;

@@ -2,7 +2,7 @@
 //!
 //! Main type: [`Progress`], a handle whose thread alone touches the terminal; it is fed by a channel
 //! ([`Shown`]) that never blocks, so that a terminal that stands still (Ctrl-S, a dead connection)
-//! holds up nobody. The picture itself is made in [`frame`], from the view and a time.
+//! holds up nobody. The picture itself is made in `frame`, from the view and a time.
 
 mod frame;
 

@@ -1,6 +1,6 @@
 //! Reports of a run, from its events alone: for people in Markdown, for programs in JSON.
 //!
-//! Main functions: [`markdown`] and [`json`], both from a full [`crate::view::RunView`] (a lean one
+//! Main functions: [`markdown()`] and [`json()`], both from a full [`crate::view::RunView`] (a lean one
 //! has no evidence). Must not: say more than the events hold, or let a text become markup.
 
 mod escape;
