@@ -1,5 +1,6 @@
 //! The command line: arguments in, exit code out. One file for each command; this one routes.
 
+mod actions;
 mod check;
 mod completions;
 mod error;
@@ -56,6 +57,7 @@ enum Command {
     Runs(status::RunsArgs),
     Report(report::Args),
     Snapshot(snapshot::Args),
+    Actions(actions::Args),
     Schema(schema::Args),
     Completions(completions::Args),
 }
@@ -88,6 +90,7 @@ fn route(args: Args) -> Result<Exit, CommandError> {
         Command::Runs(args) => status::runs(&args, &state_dir),
         Command::Report(args) => report::report(&args, &state_dir),
         Command::Snapshot(args) => snapshot::snapshot(&args, &state_dir),
+        Command::Actions(args) => actions::actions(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),
     }
@@ -151,8 +154,7 @@ fn say(line: &str) {
 
 /// The runtime for commands that do more than read a file.
 fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| {

@@ -5,6 +5,7 @@
 //! and tables are functions from a view to a text. Must not: decide anything, or let a slow or
 //! broken reader change what a run does: errors of a subscriber end the subscriber only.
 
+pub mod actions;
 pub mod escape;
 #[cfg(test)]
 mod golden;
