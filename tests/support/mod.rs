@@ -1,6 +1,7 @@
 //! What the tests stand on: private servers, contexts, the builder that runs the binary.
 
 pub mod context;
+pub mod ferry;
 pub mod mariadb;
 pub mod ports;
 pub mod postgres;
