@@ -46,9 +46,15 @@ fn one_step_is_told_whole() {
              \x20  TIME  p        done in TIME\n\
              \n\
              succeeded: demo after TIME\n\
-             \x20 steps       1 done\n",
+             \x20 steps       1 done\n\
+             \x20 report      state/runs/demo-RUN/report.md\n",
         )
-        .journal(&["run.started", "step.started hello", "step.finished hello", "run.finished succeeded"]);
+        .journal(&[
+            "run.started",
+            "step.started hello",
+            "step.finished hello",
+            "run.finished succeeded",
+        ]);
 }
 
 #[test]
@@ -66,7 +72,17 @@ fn a_failed_step_is_told_whole() {
              \x20  TIME  p/bad  failed in TIME: the script exited with 3\n\
              \x20        output      output/bad.do1.log\n\
              \x20        hint        its last line: no room\n\
-             \x20        effect      not known: it may have taken place\n",
+             \x20        effect      not known; it may have taken place\n\
+             \x20  TIME  p      failed in TIME\n\
+             \x20  TIME  rollback  starts: 0 items to do, because of step `bad`: the script exited with 3\n\
+             \x20        not undone  bad: the runbook says `undo: none`\n\
+             \n\
+             rolled back: demo after TIME\n\
+             \x20 failed      step `bad`: the script exited with 3\n\
+             \x20 steps       1 failed\n\
+             \x20 rollback    0 of 0 done\n\
+             \x20 not undone  bad: the runbook says `undo: none`\n\
+             \x20 report      state/runs/demo-RUN/report.md\n",
         );
 }
 
@@ -104,23 +120,42 @@ fn wide(text: &str) -> String {
 
 #[test]
 fn independent_phases_run_side_by_side_up_to_the_cap() {
-    let ran = Ferry::new().runbook(&wide("max_parallel: 3\n")).run().success();
+    let ran = Ferry::new()
+        .runbook(&wide("max_parallel: 3\n"))
+        .run()
+        .success();
     assert_eq!(most_at_once(&ran), 3);
-    let ran = Ferry::new().runbook(&wide("max_parallel: 6\n")).args(["--max-parallel", "1"]).run().success();
+    let ran = Ferry::new()
+        .runbook(&wide("max_parallel: 6\n"))
+        .args(["--max-parallel", "1"])
+        .run()
+        .success();
     assert_eq!(most_at_once(&ran), 1);
-    let ran = Ferry::new().runbook(&wide("max_parallel: 6\n")).run().success();
+    let ran = Ferry::new()
+        .runbook(&wide("max_parallel: 6\n"))
+        .run()
+        .success();
     assert_eq!(most_at_once(&ran), 6);
 }
 
 #[test]
 fn a_phase_runs_as_many_steps_at_once_as_it_says() {
-    let steps: String = (0..5).map(|n| format!("      - {{ id: s{n}, shell: '{MARKS}' }}\n")).collect();
-    let text = |parallel: &str| format!("runbook: demo\nmax_parallel: 8\nphases:\n  p:\n{parallel}    steps:\n{steps}");
-    let ran = Ferry::new().runbook(&text("    parallel: 2\n")).run().success();
+    let steps: String = (0..5)
+        .map(|n| format!("      - {{ id: s{n}, shell: '{MARKS}' }}\n"))
+        .collect();
+    let text = |parallel: &str| {
+        format!("runbook: demo\nmax_parallel: 8\nphases:\n  p:\n{parallel}    steps:\n{steps}")
+    };
+    let ran = Ferry::new()
+        .runbook(&text("    parallel: 2\n"))
+        .run()
+        .success();
     assert_eq!(most_at_once(&ran), 2);
     let ran = Ferry::new().runbook(&text("")).run().success();
     assert_eq!(most_at_once(&ran), 1);
-    let order: Vec<_> = (0..5).flat_map(|n| [format!("+s{n}"), format!("-s{n}")]).collect();
+    let order: Vec<_> = (0..5)
+        .flat_map(|n| [format!("+s{n}"), format!("-s{n}")])
+        .collect();
     assert_eq!(ran.ledger(), order);
 }
 
@@ -174,7 +209,11 @@ fn a_when_without_an_answer_is_a_failure_and_no_pass() {
         // either it is refused before the run, or it fails in it: it never passes
         let ran = ran.code(11);
         assert_eq!(ran.ledger(), Vec::<String>::new());
-        assert!(ran.words().iter().any(|word| word == failed), "{}", ran.all());
+        assert!(
+            ran.words().iter().any(|word| word == failed),
+            "{}",
+            ran.all()
+        );
         assert!(ran.failure().contains("has no answer"), "{}", ran.failure());
     }
 }
@@ -225,13 +264,18 @@ fn for_each_does_a_step_once_for_each_item() {
             "step.finished after",
             "run.finished succeeded",
         ]);
-    assert_eq!(ran.ledger(), ["1", "two", "{\"deep\":3}", "x", "y", "after"]);
+    assert_eq!(
+        ran.ledger(),
+        ["1", "two", "{\"deep\":3}", "x", "y", "after"]
+    );
 }
 
 #[test]
 fn items_run_side_by_side_as_many_as_said() {
     let ran = Ferry::new()
-        .steps(&format!("- id: s\n  for_each: [1, 2, 3, 4, 5]\n  parallel: 2\n  shell: '{MARKS}'\n"))
+        .steps(&format!(
+            "- id: s\n  for_each: [1, 2, 3, 4, 5]\n  parallel: 2\n  shell: '{MARKS}'\n"
+        ))
         .run()
         .success();
     assert_eq!(most_at_once(&ran), 2);
@@ -256,7 +300,10 @@ fn an_item_that_fails_ends_the_row_and_only_what_began_is_undone() {
         )
         .run()
         .code(11);
-    assert_eq!(ran.ledger(), ["do a", "do b", "undo b failed", "undo a done"]);
+    assert_eq!(
+        ran.ledger(),
+        ["do a", "do b", "undo b failed", "undo a done"]
+    );
 }
 
 #[test]
@@ -271,7 +318,10 @@ fn a_list_that_is_none_fails_before_it_starts() {
         )
         .run()
         .code(11);
-    assert_eq!(ran.failure(), "step `s`: `for_each` needs a list, and `inputs.n` is `3`");
+    assert_eq!(
+        ran.failure(),
+        "step `s`: `for_each` needs a list, and `inputs.n` is `3`"
+    );
     assert_eq!(ran.ledger(), Vec::<String>::new());
 }
 
@@ -291,45 +341,79 @@ const INPUTS: &str = "
           - id: s
             shell: echo \"$ALL\" >> ledger
             env:
-              ALL: \"${{ inputs.url }} ${{ inputs.count }} ${{ inputs.mode }} ${{ inputs.on }} ${{ inputs.list }} ${{ inputs.must }}\"
+              ALL: \"${{ inputs.url }} ${{ inputs.count }} ${{ inputs.mode }} ${{ inputs.on }} ${{ inputs.list.size() }} ${{ inputs.must }}\"
             when: inputs.count + 1 > 0 && duration(inputs.wait) < duration(\"1h\")
 ";
 
 #[test]
 fn inputs_come_from_arguments_then_the_environment_then_the_default() {
-    let ran = Ferry::new().runbook(INPUTS).env("MUST", "m").run().success();
-    assert_eq!(ran.ledger(), ["nowhere 2 safe false [] m"]);
+    let ran = Ferry::new()
+        .runbook(INPUTS)
+        .env("MUST", "m")
+        .run()
+        .success();
+    assert_eq!(ran.ledger(), ["nowhere 2 safe false 0 m"]);
     let ran = Ferry::new()
         .runbook(INPUTS)
         .env("APP_URL", "from-env")
-        .args(["--input", "count=7", "-i", "mode=fast", "-i", "on=true", "-i", "must=a=b"])
+        .args([
+            "--input",
+            "count=7",
+            "-i",
+            "mode=fast",
+            "-i",
+            "on=true",
+            "-i",
+            "must=a=b",
+        ])
         .args(["-i", "list=[\"x\"]"])
         .run()
         .success();
-    assert_eq!(ran.ledger(), ["from-env 7 fast true [\"x\"] a=b"]);
+    assert_eq!(ran.ledger(), ["from-env 7 fast true 1 a=b"]);
     let ran = Ferry::new()
         .runbook(INPUTS)
         .env("APP_URL", "from-env")
         .args(["-i", "url=given", "-i", "must=m"])
         .run()
         .success();
-    assert_eq!(ran.ledger(), ["given 2 safe false [] m"]);
+    assert_eq!(ran.ledger(), ["given 2 safe false 0 m"]);
 }
 
 #[test]
 fn inputs_that_do_not_fit_start_nothing() {
     let wrong = |args: [&str; 2], message: &str| {
-        let ran = Ferry::new().runbook(INPUTS).env("MUST", "m").args(args).run().code(65);
+        let ran = Ferry::new()
+            .runbook(INPUTS)
+            .env("MUST", "m")
+            .args(args)
+            .run()
+            .code(65);
         assert!(ran.stderr.contains(message), "{}", ran.all());
         assert!(!ran.path("state").exists(), "nothing was touched");
     };
-    wrong(["-i", "count=many"], "input `count`: `many` is not of type `int`");
-    wrong(["-i", "mode=slow"], "input `mode`: `slow` is not one of `fast`, `safe`");
-    wrong(["-i", "on=perhaps"], "input `on`: `perhaps` is not of type `bool`");
-    wrong(["-i", "wait=soon"], "input `wait`: `soon` is not of type `duration`");
+    wrong(
+        ["-i", "count=many"],
+        "input `count`: `many` is not of type `int`",
+    );
+    wrong(
+        ["-i", "mode=slow"],
+        "input `mode`: `slow` is not one of `fast`, `safe`",
+    );
+    wrong(
+        ["-i", "on=perhaps"],
+        "input `on`: `perhaps` is not of type `bool`",
+    );
+    wrong(
+        ["-i", "wait=soon"],
+        "input `wait`: `soon` is not of type `duration`",
+    );
     wrong(["-i", "curl=x"], "the runbook has no input `curl`");
     let ran = Ferry::new().runbook(INPUTS).run().code(65);
-    assert!(ran.stderr.contains("`must`") && ran.stderr.contains("`MUST`"), "{}", ran.all());
+    assert!(
+        ran.stderr.contains("`must`") && ran.stderr.contains("`MUST`"),
+        "{}",
+        ran.all()
+    );
     assert!(!ran.path("state").exists());
 }
 
@@ -347,10 +431,23 @@ fn an_invalid_runbook_starts_nothing() {
         .run()
         .code(65)
         .stdout("");
-    assert!(ran.stderr.contains("needs unknown phase `aa`"), "{}", ran.stderr);
-    assert!(ran.stderr.ends_with("error: `runbook.yaml` has 1 mistake; nothing was started\n"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("needs unknown phase `aa`"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr
+            .ends_with("error: `runbook.yaml` has 1 mistake; nothing was started\n"),
+        "{}",
+        ran.stderr
+    );
     assert!(!ran.path("state").exists() && ran.ledger().is_empty());
-    let ran = Ferry::new().command(&["run", "nowhere.yaml"]).run().code(66).stdout("");
+    let ran = Ferry::new()
+        .command(&["run", "nowhere.yaml"])
+        .run()
+        .code(66)
+        .stdout("");
     assert!(!ran.path("state").exists());
 }
 
@@ -362,7 +459,12 @@ fn values_never_become_program_text() {
         phases: { p: { steps: [{ id: s, shell: \"echo ${{ inputs.who }}\" }] } }
     ";
     let ran = Ferry::new().runbook(text).run().code(65);
-    assert!(ran.stderr.contains("`${{ }}` in the program text of `shell`"), "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("`${{ }}` in the program text of `shell`"),
+        "{}",
+        ran.stderr
+    );
     // the same value as a value is inert, however it is spelled
     let text = "
         runbook: demo
@@ -374,13 +476,22 @@ fn values_never_become_program_text() {
               - { id: a, shell: { argv: [printf, \"%s\", \"${{ inputs.who }}\"] } }
     ";
     let literal = "'; touch pwned; $(touch pwned) ${{ inputs.who }} {{7*7}} #";
-    let ran = Ferry::new().runbook(&text.replace("default: \"", "default: \"")).run();
+    let ran = Ferry::new()
+        .runbook(&text.replace("default: \"", "default: \""))
+        .run();
     if ran.code == 65 {
         // a hole in a default is refused; then the value comes from outside
         assert!(ran.stderr.contains("inputs"), "{}", ran.stderr);
     }
-    let text = text.replace("default: \"'; touch pwned; $(touch pwned) ${{ inputs.who }} {{7*7}} #\"", "default: x");
-    let ran = Ferry::new().runbook(&text).args(["-i", &format!("who={literal}")]).run().success();
+    let text = text.replace(
+        "default: \"'; touch pwned; $(touch pwned) ${{ inputs.who }} {{7*7}} #\"",
+        "default: x",
+    );
+    let ran = Ferry::new()
+        .runbook(&text)
+        .args(["-i", &format!("who={literal}")])
+        .run()
+        .success();
     assert_eq!(ran.result("e")["stdout"], literal);
     assert_eq!(ran.result("a")["stdout"], literal);
     assert!(!ran.path("pwned").exists());
@@ -393,18 +504,31 @@ fn json_lines_tell_every_event_and_then_the_outcome() {
         .args(["--json"])
         .run()
         .code(11)
-        .stderr("");
+        .stderr("  report      state/runs/demo-RUN/report.md\n");
     let lines = ran.json();
     let (end, events) = lines.split_last().unwrap();
-    let seqs: Vec<_> = events.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
+    let seqs: Vec<_> = events
+        .iter()
+        .map(|line| line["seq"].as_u64().unwrap())
+        .collect();
     assert_eq!(seqs, (1..=ran.journal.len() as u64).collect::<Vec<_>>());
-    let names: Vec<_> = events.iter().map(|line| line["event"].as_str().unwrap()).collect();
-    let told: Vec<_> = ran.words().iter().map(|word| word.split(' ').next().unwrap().to_owned()).collect();
+    let names: Vec<_> = events
+        .iter()
+        .map(|line| line["event"].as_str().unwrap())
+        .collect();
+    let told: Vec<_> = ran
+        .words()
+        .iter()
+        .map(|word| word.split(' ').next().unwrap().to_owned())
+        .collect();
     assert_eq!(names, told);
     let run = end["run"].as_str().unwrap();
     assert!(lines.iter().all(|line| line["run"] == run));
     let next = json!([format!("ferry report {run}")]);
-    assert_eq!(*end, json!({"event": "end", "run": run, "code": 11, "outcome": "rolled back", "next": next}));
+    assert_eq!(
+        *end,
+        json!({"event": "end", "run": run, "code": 11, "outcome": "rolled back", "next": next})
+    );
 }
 
 #[test]
@@ -447,9 +571,17 @@ fn a_failure_lets_changes_in_flight_end_and_starts_nothing_more() {
 
 #[test]
 fn a_second_run_in_the_same_place_is_a_run_of_its_own() {
-    let first = Ferry::new().steps("- id: a\n  shell: echo a >> ledger\n").run().success();
-    let second = Ferry::again(&Arc::clone(&first.dir)).command(&["run", "runbook.yaml"]).run().success();
+    let first = Ferry::new()
+        .steps("- id: a\n  shell: echo a >> ledger\n")
+        .run()
+        .success();
+    let second = Ferry::again(&Arc::clone(&first.dir))
+        .command(&["run", "runbook.yaml"])
+        .run()
+        .success();
     assert_eq!(second.ledger(), ["a", "a"]);
-    let runs = std::fs::read_dir(second.path("state/runs")).unwrap().count();
+    let runs = std::fs::read_dir(second.path("state/runs"))
+        .unwrap()
+        .count();
     assert_eq!(runs, 2);
 }

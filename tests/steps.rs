@@ -15,17 +15,34 @@ fn expectations_pass_and_are_kept_with_what_they_rest_on() {
     let evidence = &ran.report("a").evidence;
     let verdicts: Vec<_> = evidence.iter().map(|one| one.verdict.to_string()).collect();
     assert_eq!(verdicts, ["pass", "pass"]);
-    assert!(evidence[0].values.iter().any(|value| value.text == "result.stdout" && value.value == "\"42\""));
+    assert!(
+        evidence[0]
+            .values
+            .iter()
+            .any(|value| value.text == "result.stdout" && value.value == "\"42\"")
+    );
 }
 
 #[test]
 fn only_a_pass_passes() {
     let cases = [
-        ("int(result.stdout) == 43", "expected `int(result.stdout) == 43`, but `result.stdout` is \"42\""),
-        ("result.stdout == 42", "expected `result.stdout == 42`, which is error"),
+        (
+            "int(result.stdout) == 43",
+            "expected `int(result.stdout) == 43`, but `int(result.stdout)` is 42, `result.stdout` is \"42\"",
+        ),
+        (
+            "result.stdout == 42",
+            "expected `result.stdout == 42`, which is error",
+        ),
         ("result.nothing == 1", ""),
-        ("double(\"nan\") < 1.0", "expected `double(\"nan\") < 1.0`, which is inconclusive"),
-        ("int(\"x\") == 1", "expected `int(\"x\") == 1`, which is error"),
+        (
+            "double(\"nan\") < 1.0",
+            "expected `double(\"nan\") < 1.0`, which is inconclusive",
+        ),
+        (
+            "int(\"x\") == 1",
+            "expected `int(\"x\") == 1`, which is error",
+        ),
         ("1 + 1", ""),
     ];
     for (expect, message) in cases {
@@ -72,8 +89,15 @@ fn a_reading_step_is_tried_again_as_often_as_said_with_growing_waits() {
             "rollback.planned 0",
             "run.finished rolled back",
         ]);
-    let times: Vec<u128> = ran.ledger().iter().map(|line| line.parse().unwrap()).collect();
-    let waits: Vec<_> = times.windows(2).map(|pair| (pair[1] - pair[0]) / 1_000_000).collect();
+    let times: Vec<u128> = ran
+        .ledger()
+        .iter()
+        .map(|line| line.parse().unwrap())
+        .collect();
+    let waits: Vec<_> = times
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]) / 1_000_000)
+        .collect();
     assert!(waits[0] >= 100 && waits[1] >= 300, "{waits:?}");
 }
 
@@ -95,7 +119,11 @@ fn a_retry_ends_with_the_first_success() {
 
 #[test]
 fn a_retry_is_only_for_the_reasons_that_are_named() {
-    for (on, attempts) in [("[timeout]", 1), ("[failed, timeout]", 3), ("[expectation]", 1)] {
+    for (on, attempts) in [
+        ("[timeout]", 1),
+        ("[failed, timeout]", 3),
+        ("[expectation]", 1),
+    ] {
         let ran = Ferry::new()
             .steps(&format!(
                 "- id: a\n  shell: echo x >> ledger; exit 1\n  read_only: true\n  retry: {{ limit: 2, backoff: 1ms, on: {on} }}\n"
@@ -124,8 +152,17 @@ fn a_change_that_may_have_happened_is_not_repeated_unless_that_is_harmless() {
     };
     assert_eq!(attempts(""), 1, "dirty: once");
     assert_eq!(attempts("  idempotent: true\n"), 3);
-    assert_eq!(attempts("  done_when: { shell: test -e nowhere, read_only: true, expect: result.exit_code == 0 }\n"), 0, "a probe that fails is no answer");
-    assert_eq!(attempts("  done_when: { file.stat: nowhere, expect: result.exists }\n"), 3);
+    assert_eq!(
+        attempts(
+            "  done_when: { shell: test -e nowhere, read_only: true, expect: result.exit_code == 0 }\n"
+        ),
+        0,
+        "a probe that fails is no answer"
+    );
+    assert_eq!(
+        attempts("  done_when: { file.stat: nowhere, expect: result.exists }\n"),
+        3
+    );
     let ran = Ferry::new()
         .steps("- id: a\n  shell: { run: echo x >> ledger; exit 8, not_applied: [8] }\n  undo: none\n  retry: { limit: 2, backoff: 1ms }\n")
         .run()
@@ -202,7 +239,11 @@ fn a_probe_without_an_answer_fails_before_anything_starts() {
             .journal(&["run.started", "step.checking a", "step.failed a", "run.failed a", "rollback.planned 0", "run.finished rolled back"]);
         assert_eq!(ran.ledger(), Vec::<String>::new());
         assert_eq!(ran.failed("a").outcome, ferry::event::Outcome::NotApplied);
-        assert!(ran.failed("a").message.starts_with("`done_when` "), "{}", ran.failed("a").message);
+        assert!(
+            ran.failed("a").message.starts_with("`done_when` "),
+            "{}",
+            ran.failed("a").message
+        );
     }
 }
 
@@ -253,7 +294,10 @@ fn what_does_not_follow_in_time_is_a_failure_and_is_undone() {
         .run()
         .code(11);
     assert_eq!(ran.ledger(), ["do", "undo"]);
-    assert_eq!(ran.failure(), "step `a`: not so within TIME: expected `result.exists`, but `result.exists` is false");
+    assert_eq!(
+        ran.failure(),
+        "step `a`: not so within TIME: expected `result.exists`"
+    );
     assert_eq!(ran.failed("a").outcome, ferry::event::Outcome::Applied);
 }
 
@@ -281,22 +325,47 @@ fn outputs_go_to_later_steps() {
         )
         .run()
         .success();
-    assert_eq!(json!(ran.report("a").outputs), json!({"n": 42, "r": {"rate": 0.5, "tags": ["x"]}, "t": "free text"}));
+    assert_eq!(
+        json!(ran.report("a").outputs),
+        json!({"n": 42, "r": {"rate": 0.5, "tags": ["x"]}, "t": "free text"})
+    );
 }
 
 #[test]
 fn an_output_that_is_missing_broken_or_too_large_is_a_failure() {
     let cases = [
-        ("true", "{ json: x }", "output `o`: `x`: No such file or directory (os error 2)"),
-        ("echo '{' > \"$FERRY_STEP_DIR/x\"", "{ json: x }", "output `o`: EOF while parsing"),
-        ("head -c 70000 /dev/zero | tr '\\0' a > \"$FERRY_STEP_DIR/x\"", "{ text: x }", "output `o`: `x` has 70000 bytes; at most 65536 are kept"),
-        ("true", "{ text: ../../../runbook.yaml }", "output `o`: `../../../runbook.yaml` lies outside the step's directory"),
-        ("ln -s /etc/passwd \"$FERRY_STEP_DIR/x\"", "{ text: x }", "output `o`: `x` lies outside the step's directory"),
+        (
+            "true",
+            "{ json: x }",
+            "output `o`: `x`: No such file or directory (os error 2)",
+        ),
+        (
+            "echo '{' > \"$FERRY_STEP_DIR/x\"",
+            "{ json: x }",
+            "output `o`: EOF while parsing",
+        ),
+        (
+            "head -c 70000 /dev/zero | tr '\\0' a > \"$FERRY_STEP_DIR/x\"",
+            "{ text: x }",
+            "output `o`: `x` has 70000 bytes; at most 65536 are kept",
+        ),
+        (
+            "\"true\"",
+            "{ text: ../../../runbook.yaml }",
+            "output `o`: `../../../runbook.yaml` lies outside the step's directory",
+        ),
+        (
+            "ln -s /etc/passwd \"$FERRY_STEP_DIR/x\"",
+            "{ text: x }",
+            "output `o`: `x` lies outside the step's directory",
+        ),
         ("true", "int(result.stdout)", "output `o`: "),
     ];
     for (script, output, message) in cases {
         let ran = Ferry::new()
-            .steps(&format!("- id: a\n  shell: |\n    {script}\n  undo: none\n  outputs: {{ o: {output} }}\n"))
+            .steps(&format!(
+                "- id: a\n  shell: |\n    {script}\n  undo: none\n  outputs: {{ o: {output} }}\n"
+            ))
             .run()
             .code(11);
         let found = &ran.failed("a").message;
@@ -328,8 +397,17 @@ fn environment_and_directory_are_the_step_s_own() {
         )
         .run()
         .success();
-    let run = ran.run_dir().file_name().unwrap().to_str().unwrap().to_owned();
-    assert_eq!(ran.result("a")["stdout"], format!("here\n2||dumb|ferry:{run}:a:do"));
+    let run = ran
+        .run_dir()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        ran.result("a")["stdout"],
+        format!("here\n2||dumb|ferry:{run}:a:do")
+    );
 }
 
 #[test]
@@ -344,10 +422,21 @@ fn without_its_backup_a_step_does_not_start() {
     run(&text(used, "", "")).success();
     run(&text(used, "", ", younger_than: 1h")).success();
     let ran = run(&text("        when: inputs.on\n", "", "")).code(11);
-    assert_eq!(ran.failure(), "step `change`: the backup `kept` that it requires is skipped");
+    assert_eq!(
+        ran.failure(),
+        "step `change`: the backup `kept` that it requires is skipped"
+    );
     assert_eq!(ran.ledger(), Vec::<String>::new());
-    let ran = run(&text(used, "      - { id: w, wait: 300ms }\n", ", younger_than: 100ms")).code(11);
-    assert_eq!(ran.failure(), "step `change`: the backup `kept` is TIME old, and may be TIME at most");
+    let ran = run(&text(
+        used,
+        "      - { id: w, wait: 300ms }\n",
+        ", younger_than: 100ms",
+    ))
+    .code(11);
+    assert_eq!(
+        ran.failure(),
+        "step `change`: the backup `kept` is TIME old, and may be TIME at most"
+    );
     assert_eq!(ran.ledger(), Vec::<String>::new());
 }
 

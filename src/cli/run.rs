@@ -83,7 +83,11 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
         let end = json!({
             "event": "end", "run": id, "code": exit.code(), "outcome": finished.status.words(), "next": next(&finished, &id),
         });
-        super::answer(&format!("{end}\n"))?;
+        // how the run ended stands, whether or not anybody reads it
+        match super::answer(&format!("{end}\n")) {
+            Err(error) if error.exit != Exit::Done => super::note(&error.message),
+            _ => {}
+        }
     }
     Ok(exit)
 }

@@ -13,6 +13,7 @@ pub use crate::event::Subscriber;
 enum Message {
     Events(Vec<Event>),
     Output(Arc<str>, String),
+    End,
 }
 
 /// Where events and lines of output are sent.
@@ -69,9 +70,11 @@ impl Bus {
         Lines(self.sender.clone())
     }
 
-    /// Waits until everything is told. Handles for lines must be gone.
+    /// Waits until everything is told that was sent before; what is sent later is not told.
     pub fn finish(mut self) {
-        self.sender = None;
+        if let Some(sender) = self.sender.take() {
+            let _ = sender.send(Message::End);
+        }
         if let Some(thread) = self.thread.take() {
             // a subscriber that panicked has said so; the run is over and its outcome stands
             let _ = thread.join();
@@ -87,6 +90,7 @@ fn tell(receiver: &Receiver<Message>, mut subscribers: Vec<Box<dyn Subscriber>>)
                     subscribers.retain_mut(|subscriber| subscriber.on_event(event).is_ok());
                 }
             }
+            Message::End => break,
             Message::Output(step, line) => {
                 for subscriber in &mut subscribers {
                     subscriber.on_output(&step, &line);

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::bus::{Bus, Subscriber};
 use super::clock::now_ms;
 use super::executor::Executor;
+use super::limits;
 use super::signals::Signals;
 use super::standing::{self, Place};
 use crate::action::Stop;
@@ -21,6 +22,7 @@ use crate::event::run::Planned;
 use crate::event::{Event, EventKind, Parking, RunEvent, RunOptions, RunStatus};
 use crate::plan::Plan;
 use crate::run::{Decision, Effect, Input, InputKind, RunState};
+use crate::secret::Masker;
 use crate::store::{Batch, Dispatched, Holder, Lease, NewRun, Store, StoreError};
 
 /// A run that is ready to start.
@@ -94,7 +96,13 @@ impl Engine {
     pub async fn run(mut self) -> Result<Finished, EngineError> {
         let plan = Arc::new(std::mem::replace(&mut self.plan, empty_plan()));
         let dir = self.run_dir.display().to_string();
-        let state = RunState::new(Arc::clone(&plan), &self.run, dir, self.options.clone());
+        let wanted = self.options.max_parallel;
+        let room = limits::room(wanted.unwrap_or(plan.runbook.max_parallel));
+        let options = RunOptions {
+            max_parallel: Some(room),
+            ..self.options.clone()
+        };
+        let state = RunState::new(Arc::clone(&plan), &self.run, dir, options);
         let bus = Bus::start(std::mem::take(&mut self.subscribers));
         let place = Place {
             run: self.run.clone(),
@@ -122,7 +130,7 @@ impl Engine {
         self.store.create(&new).await?;
         let lease = self.store.claim(&self.run, &self.holder).await?;
         let (inputs, receiver) = mpsc::unbounded_channel();
-        let planned = self.planned(&plan);
+        let planned = self.planned(&plan, &shared.masker);
         let begin = InputKind::Begin {
             by: self.holder.who.clone(),
             host: self.holder.host.clone(),
@@ -143,15 +151,18 @@ impl Engine {
         finished
     }
 
-    fn planned(&mut self, plan: &Plan) -> EventKind {
+    fn planned(&mut self, plan: &Plan, masker: &Masker) -> EventKind {
         let (source, text) = std::mem::take(&mut self.source);
+        // a password written into an address is no secret input, and still not to be seen
+        let inputs = plan.inputs.iter();
+        let inputs = inputs.map(|(name, value)| (name.clone(), masker.json(value.clone())));
         EventKind::Run(RunEvent::Planned(Box::new(Planned {
             name: plan.runbook.name.value.clone(),
             title: plan.runbook.title.clone(),
             source,
-            text,
+            text: masker.text(&text).into_owned(),
             digest: plan.digest.clone(),
-            inputs: plan.inputs.clone(),
+            inputs: inputs.collect(),
             secrets: plan.secrets.clone(),
             outline: plan.outline(),
             options: self.options.clone(),
@@ -328,10 +339,7 @@ impl Dispatcher {
             status: self.state.status(),
             stopped: self.state.stopping(),
         };
-        let Self { executor, bus, .. } = self;
-        // handles for lines of output go with the executor; then the bus can end
-        drop(executor);
-        bus.finish();
+        self.bus.finish();
         finished
     }
 }

@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::clock::now_ms;
 use super::job::{Attempt, Job, Shared};
-use super::snapshots;
+use super::{back, snapshots};
 use crate::action::{Stop, StopSignal};
-use crate::event::{Cause, Failure, Moment, Outcome, Part, Report, RollbackItem, SnapshotTaken};
+use crate::event::{Cause, Failure, Moment, Outcome, Part, RollbackItem, SnapshotTaken};
 use crate::plan::StepKey;
 use crate::run::{Effect, InputKind, RunState};
 use crate::runbook::model::Step;
@@ -72,6 +72,11 @@ impl Executor {
     /// A job is over: nobody needs to be able to stop it any more.
     pub(super) fn over(&mut self, input: &InputKind, state: &RunState) {
         let name = match input {
+            InputKind::Snapshots { .. } => {
+                self.running
+                    .retain(|name, _| !name.starts_with("snapshot."));
+                return;
+            }
             InputKind::Prepared { key, .. } | InputKind::Reported { key, .. } => {
                 state.plan().name(*key)
             }
@@ -88,6 +93,10 @@ impl Executor {
 
     fn prepare(&mut self, key: StepKey, attempt: u32, state: &RunState) {
         let mut job = self.job(key, attempt, state);
+        if let Some(running) = self.running.get_mut(&job.name) {
+            // before a step there are only reads, whatever the step itself does
+            running.reading = true;
+        }
         self.spawn(async move {
             let prepared = AssertUnwindSafe(job.prepare())
                 .catch_unwind()
@@ -187,9 +196,9 @@ impl Executor {
                     let done = guarded(
                         async {
                             if *job.step.action.key == "snapshot_equals" {
-                                compare(&job, &before).await
+                                back::compare(&job, &before).await
                             } else {
-                                both(&mut job).await
+                                back::both(&mut job).await
                             }
                         },
                         Outcome::Unknown,
@@ -202,7 +211,7 @@ impl Executor {
                 let mut job = self.back_job(&item, attempt, step, Some(key), state);
                 let captured = state.captured(key).cloned();
                 self.spawn(async move {
-                    input(guarded(restore(&mut job, captured), Outcome::Unknown).await)
+                    input(guarded(back::restore(&mut job, captured), Outcome::Unknown).await)
                 });
             }
             (None, None) => {}
@@ -245,13 +254,19 @@ impl Executor {
     }
 
     /// A job for reading something that belongs to no step.
-    fn reading_job(&self, state: &RunState, name: &str) -> Job {
-        let (_, stop) = StopSignal::channel();
+    fn reading_job(&mut self, state: &RunState, name: &str) -> Job {
+        let (sender, stop) = StopSignal::channel();
+        let running = Running {
+            stop: sender,
+            // what a run stands on is read to its end, unless it is told to end twice
+            reading: false,
+        };
+        self.running.insert(format!("snapshot.{name}"), running);
         let mut scope = state.base_scope(now_ms());
         scope.secrets = Arc::clone(&self.shared.secrets);
         Job {
             shared: Arc::clone(&self.shared),
-            step: reading_step(),
+            step: snapshots::reading_step(),
             name: format!("snapshot.{name}"),
             attempt: 1,
             direction: "do",
@@ -328,83 +343,6 @@ fn results_for(step: &Step, state: &RunState) -> HashMap<String, Arc<Value>> {
         .collect()
 }
 
-/// Action, and what follows it.
-async fn both(job: &mut Job) -> Attempt {
-    let (mut report, failure) = job.execute().await;
-    if failure.is_some() || job.step.then_wait.is_none() {
-        return (report, failure);
-    }
-    let (waited, failure) = job.settle().await;
-    report.took_ms += waited.took_ms;
-    report.evidence.extend(waited.evidence);
-    (report, failure)
-}
-
-/// The automatic undo of a step.
-async fn restore(job: &mut Job, captured: Option<Value>) -> Attempt {
-    let began = std::time::Instant::now();
-    let mut report = Box::<Report>::default();
-    let restored = async {
-        let Some(captured) = captured else {
-            report.did = "nothing was kept before it: nothing to put back".into();
-            return Ok(());
-        };
-        let call = job
-            .call(&job.step.action)
-            .map_err(|error| job.failure(&error))?;
-        let action = job.action(&job.step.action)?;
-        let output = job.output();
-        let cx = job.context(&output, job.timeout());
-        report.did = job
-            .shared
-            .masker
-            .text(&format!("undo: {}", action.describe(&call)))
-            .into_owned();
-        let result = action
-            .restore(&cx, &call, &captured)
-            .await
-            .map_err(|error| job.failure(&error))?;
-        report.result = super::judge::bounded(result, &job.shared.masker);
-        Ok(())
-    };
-    let failure = restored.await.err();
-    report.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    (report, failure)
-}
-
-/// Reads the snapshots again and compares.
-async fn compare(job: &Job, before: &Arc<HashMap<String, Value>>) -> Attempt {
-    let began = std::time::Instant::now();
-    let mut report = Box::<Report>::default();
-    let compared = async {
-        let call = job
-            .call(&job.step.action)
-            .map_err(|error| job.failure(&error))?;
-        let names = crate::action::snapshot::names(&call).map_err(|error| job.failure(&error))?;
-        report.did = format!("compare with before: {}", names.join(", "));
-        snapshots::equals(job, &names, before).await
-    };
-    let failure = match compared.await {
-        Ok(compared) => {
-            let first = compared.as_object().and_then(|all| {
-                all.iter().find_map(|(name, found)| {
-                    Some(format!("snapshot `{name}`: {}", found.get(0)?.as_str()?))
-                })
-            });
-            report.result = serde_json::json!({ "differences": compared });
-            first.map(|message| Failure {
-                cause: Cause::Expectation,
-                outcome: Outcome::NotApplied,
-                message,
-                hint: None,
-            })
-        }
-        Err(failure) => Some(failure),
-    };
-    report.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    (report, failure)
-}
-
 /// A panic in an action is a failed attempt of which nothing is known, never a lost one.
 async fn guarded(work: impl Future<Output = Attempt>, outcome: Outcome) -> Attempt {
     match AssertUnwindSafe(work).catch_unwind().await {
@@ -429,45 +367,5 @@ fn lost_snapshot(name: String) -> SnapshotTaken {
         sha256: None,
         value: None,
         failure: Some(panicked(Outcome::NotApplied)),
-    }
-}
-
-/// A step that only lends its defaults to a read.
-fn reading_step() -> Step {
-    use crate::runbook::model::{ActionUse, Sp, Undo};
-    use crate::runbook::{Class, Span, params::Params};
-    let span = Span::default();
-    Step {
-        id: Sp {
-            value: String::new(),
-            span,
-        },
-        title: None,
-        action: ActionUse {
-            key: Sp {
-                value: String::new(),
-                span,
-            },
-            params: Params::Constant(Value::Null),
-            target: None,
-            class: Class::Reading,
-        },
-        when: None,
-        expect: Vec::new(),
-        retry: None,
-        timeout: None,
-        undo: Undo::None,
-        done_when: None,
-        then_wait: None,
-        for_each: None,
-        env: Vec::new(),
-        cwd: None,
-        outputs: Vec::new(),
-        requires_backup: None,
-        read_only: Some(true),
-        idempotent: true,
-        tolerate: false,
-        estimate: None,
-        span,
     }
 }

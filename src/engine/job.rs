@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::bus::Lines;
 use super::judge;
 use super::output::StepOutput;
+use super::step_dir::{self, StepDir};
 use super::targets::Targets;
 use crate::action::{Action, ActionError, Call, Clients, Context, Registry, Stop, StopSignal};
 use crate::event::{Cause, Failure, Outcome, Report};
@@ -109,6 +110,7 @@ impl Job {
             .masker
             .text(&action.describe(&call))
             .into_owned();
+        let dir = StepDir::make(&cx).map_err(|error| self.no_room(&cx, &error))?;
         let result = self.carry_out(action, &cx, &call).await;
         let result = match result {
             Ok(result) => result,
@@ -139,9 +141,19 @@ impl Job {
         report.evidence = judge::judge(&self.step.expect, &self.scope, &self.shared.masker);
         let result = self.scope.result.take().unwrap_or_default();
         report.result = self.kept(result)?;
+        drop(dir);
         match judge::failure(&report.evidence, applied) {
             Some(failure) => Err(failure),
             None => Ok(()),
+        }
+    }
+
+    fn no_room(&self, cx: &Context, error: &std::io::Error) -> Failure {
+        Failure {
+            cause: Cause::Internal,
+            outcome: Outcome::NotApplied,
+            message: format!("`{}` cannot be made: {error}", cx.step_dir.display()),
+            hint: None,
         }
     }
 
@@ -176,10 +188,10 @@ impl Job {
                     .value
                     .value(&self.scope)
                     .map_err(|error| error.to_string()),
-                OutputDef::Json(file) => read(cx, file).and_then(|text| {
+                OutputDef::Json(file) => step_dir::read(cx, file).and_then(|text| {
                     serde_json::from_str(&text).map_err(|error| error.to_string())
                 }),
-                OutputDef::Text(file) => read(cx, file).map(Value::from),
+                OutputDef::Text(file) => step_dir::read(cx, file).map(Value::from),
             };
             let value = value.and_then(|value| match judge::size(&value) {
                 size if size > judge::MAX_RESULT => Err(format!(
@@ -354,21 +366,4 @@ impl Job {
             self.shared.lines.clone(),
         )
     }
-}
-
-fn read(cx: &Context, file: &str) -> Result<String, String> {
-    let path = cx.step_dir.join(file);
-    if !path.starts_with(&cx.step_dir) || file.contains("..") {
-        return Err(format!("`{file}` lies outside the step's directory"));
-    }
-    let bytes = std::fs::metadata(&path)
-        .map_err(|error| format!("`{file}`: {error}"))?
-        .len();
-    if bytes > judge::MAX_RESULT as u64 {
-        return Err(format!(
-            "`{file}` has {bytes} bytes; at most {} are kept",
-            judge::MAX_RESULT
-        ));
-    }
-    std::fs::read_to_string(&path).map_err(|error| format!("`{file}`: {error}"))
 }

@@ -4,17 +4,20 @@
 //! carries out one effect at a time, each in its own task. The two share no state, only messages.
 //! It knows the traits of store and action, not which of them there are.
 
+mod back;
 pub mod bus;
 pub mod clock;
 pub mod dispatcher;
 pub mod executor;
 mod job;
 mod judge;
+mod limits;
 mod output;
 mod probe;
 pub mod signals;
 mod snapshots;
 mod standing;
+mod step_dir;
 pub mod targets;
 
 pub use bus::{Bus, Subscriber};

@@ -83,6 +83,8 @@ impl StepOutput {
         let Some(mut file) = inner.file.take() else {
             return Ok(None);
         };
+        let over = inner.tail.len().saturating_sub(KEPT);
+        inner.tail.drain(..over);
         let left_out = inner.seen - inner.head - inner.tail.len() as u64;
         if left_out > 0 {
             writeln!(file, "\n... {left_out} bytes left out ...")?;

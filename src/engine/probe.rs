@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::job::{Attempt, Job, READING_TIMEOUT};
 use super::judge;
+use crate::action::Stop;
 use crate::event::{Cause, Failure, Outcome, Report};
 use crate::expr::Evidence;
 use crate::runbook::model::{Poll, Probe, Undo};
@@ -60,15 +61,19 @@ impl Job {
         let action = self.action(&self.step.action)?;
         let output = self.output();
         let cx = self.context(&output, self.timeout());
-        let captured =
-            tokio::time::timeout(cx.time_left(self.timeout()), action.capture(&cx, &call)).await;
+        let mut stop = self.stop.clone();
         // what an undo puts back is journaled as it is: an action that reads secrets there must not
-        match captured {
-            Ok(captured) => captured.map_err(|error| self.failure(&error)),
-            Err(_) => Err(timeout(&format!(
-                "reading it was not over after {}",
-                human(self.timeout())
-            ))),
+        tokio::select! {
+            captured = tokio::time::timeout(cx.time_left(self.timeout()), action.capture(&cx, &call)) => match captured {
+                Ok(captured) => captured.map_err(|error| self.failure(&error)),
+                Err(_) => Err(timeout(&format!("reading it was not over after {}", human(self.timeout())))),
+            },
+            _ = stop.above(Stop::No) => Err(Failure {
+                cause: Cause::Stopped,
+                outcome: Outcome::NotApplied,
+                message: "reading it was stopped".into(),
+                hint: None,
+            }),
         }
     }
 
@@ -84,20 +89,7 @@ impl Job {
         let action = self.action(&probe.call)?;
         let output = self.output();
         let cx = self.context(&output, longest);
-        let read = if action.stops_itself() {
-            action.execute(&cx, &call).await
-        } else {
-            match tokio::time::timeout(longest, action.execute(&cx, &call)).await {
-                Ok(read) => read,
-                Err(_) => {
-                    return Err(timeout(&format!(
-                        "`{}` was not over after {}",
-                        *probe.call.key,
-                        human(longest)
-                    )));
-                }
-            }
-        };
+        let read = self.carry_out(action, &cx, &call).await;
         let result = read.map_err(|error| clean(self.failure(&error)))?;
         if let Some(message) = judge::cut_but_needed(&probe.expect, &result) {
             return Err(Failure {
@@ -165,7 +157,7 @@ impl Job {
             }
             tokio::select! {
                 () = tokio::time::sleep(poll.every) => {}
-                _ = stop.above(crate::action::Stop::No) => {
+                _ = stop.above(Stop::No) => {
                     let message = "waiting for it was stopped".into();
                     return Err(Failure { cause: Cause::Stopped, outcome: self.after(Outcome::Applied), message, hint: None });
                 }

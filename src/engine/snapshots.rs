@@ -10,7 +10,7 @@ use super::job::{Job, READING_TIMEOUT};
 use super::judge;
 use crate::event::{Failure, Moment, SnapshotTaken};
 use crate::plan::hex;
-use crate::runbook::model::SnapshotDef;
+use crate::runbook::model::{SnapshotDef, Step};
 
 /// The largest value that the journal itself holds, in bytes.
 const INLINE: usize = 32 << 10;
@@ -165,5 +165,45 @@ fn missing(message: String) -> Failure {
         outcome: crate::event::Outcome::NotApplied,
         message,
         hint: None,
+    }
+}
+
+/// A step that only lends its defaults to a read.
+pub(super) fn reading_step() -> Step {
+    use crate::runbook::model::{ActionUse, Sp, Undo};
+    use crate::runbook::{Class, Span, params::Params};
+    let span = Span::default();
+    Step {
+        id: Sp {
+            value: String::new(),
+            span,
+        },
+        title: None,
+        action: ActionUse {
+            key: Sp {
+                value: String::new(),
+                span,
+            },
+            params: Params::Constant(Value::Null),
+            target: None,
+            class: Class::Reading,
+        },
+        when: None,
+        expect: Vec::new(),
+        retry: None,
+        timeout: None,
+        undo: Undo::None,
+        done_when: None,
+        then_wait: None,
+        for_each: None,
+        env: Vec::new(),
+        cwd: None,
+        outputs: Vec::new(),
+        requires_backup: None,
+        read_only: Some(true),
+        idempotent: true,
+        tolerate: false,
+        estimate: None,
+        span,
     }
 }

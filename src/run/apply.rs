@@ -120,6 +120,10 @@ impl RunState {
             StepEvent::Skipped { step, .. } => {
                 if let Some(key) = key(step) {
                     self.leave_pending(key, at);
+                    if self.state_mut(key).dirty {
+                        // an earlier attempt did it, whatever that attempt said
+                        self.settle(key, true);
+                    }
                     self.land(key, StepStatus::Skipped, at);
                 }
             }

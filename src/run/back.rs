@@ -176,6 +176,11 @@ impl RunState {
         let at = again.map(|retry| {
             now + i64::try_from(retry.wait(attempt + 1).as_millis()).unwrap_or(i64::MAX / 2)
         });
+        let stopped = self.stopping.is_some()
+            && failure.cause == Cause::Stopped
+            && failure.outcome == Outcome::NotApplied;
+        // a read that was stopped with the run is due again when the run goes on
+        let at = at.or(stopped.then_some(now));
         let event = RollbackEvent::Failed {
             item,
             attempt,
@@ -322,6 +327,11 @@ impl RunState {
             self.plan.phase_of(later.step),
             self.plan.phase_of(earlier.step),
         );
+        if earlier.step == later.step {
+            let step = self.plan.step(earlier.step);
+            let in_order = step.for_each.as_ref().is_none_or(|all| all.parallel == 1);
+            return in_order && earlier.item < later.item;
+        }
         if mine == theirs {
             let in_order = self.plan.runbook.phases[mine].parallel == 1;
             return in_order && (earlier.step, earlier.item) < (later.step, later.item);

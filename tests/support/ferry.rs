@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ferry::event::{Event, EventKind, RollbackEvent, RunEvent, SkipReason, SnapshotEvent, StepEvent};
+use ferry::event::{
+    Event, EventKind, RollbackEvent, RunEvent, SkipReason, SnapshotEvent, StepEvent,
+};
 use ferry::store::{SqliteStore, Store};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -64,7 +66,9 @@ impl Ferry {
     /// `ferry run` of one phase `p` with these steps.
     pub fn steps(self, steps: &str) -> Self {
         let steps = dedent(steps, "      ");
-        self.runbook(&format!("runbook: demo\nphases:\n  p:\n    steps:\n{steps}"))
+        self.runbook(&format!(
+            "runbook: demo\nphases:\n  p:\n    steps:\n{steps}"
+        ))
     }
 
     /// Another command than `run`.
@@ -131,10 +135,17 @@ impl Ferry {
             .args(&self.args)
             .current_dir(self.dir.path())
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
             .env("HOME", self.dir.path())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(if self.stdin.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -174,6 +185,16 @@ impl Going {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// A path in its directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The text of a file in its directory; empty while there is none.
+    pub fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
     /// Sends it a signal.
@@ -233,7 +254,9 @@ impl Drop for Going {
 }
 
 fn code(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
 /// The journal of the only run in a directory; nothing when no run was started.
@@ -242,7 +265,10 @@ fn journal(dir: &Path) -> Vec<Event> {
     if !state.exists() {
         return Vec::new();
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let Ok(store) = SqliteStore::open_read_only(&state).await else {
             return Vec::new();
@@ -298,7 +324,11 @@ impl Ran {
     #[track_caller]
     pub fn journal(self, expected: &[&str]) -> Self {
         let found = self.words();
-        let found: Vec<_> = found.iter().map(String::as_str).filter(|word| *word != "run.planned").collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(String::as_str)
+            .filter(|word| *word != "run.planned")
+            .collect();
         if found != expected {
             same("journal", &expected.join("\n"), &found.join("\n"));
         }
@@ -308,7 +338,10 @@ impl Ran {
     /// The events, as [`word`] has them.
     pub fn words(&self) -> Vec<String> {
         let mut items = Vec::new();
-        self.journal.iter().map(|event| word(event, &mut items)).collect()
+        self.journal
+            .iter()
+            .map(|event| word(event, &mut items))
+            .collect()
     }
 
     /// The message of the failure that ended the way forward, redacted.
@@ -318,30 +351,42 @@ impl Ran {
             EventKind::Run(RunEvent::Failed(failure)) => Some(failure.summary()),
             _ => None,
         });
-        redact(&failed.unwrap_or_else(|| panic!("nothing failed; {}", self.all())), self.dir.path())
+        redact(
+            &failed.unwrap_or_else(|| panic!("nothing failed; {}", self.all())),
+            self.dir.path(),
+        )
     }
 
     /// The report of the last end of a step, good or bad.
     #[track_caller]
     pub fn report(&self, name: &str) -> &ferry::event::Report {
-        let found = self.journal.iter().rev().find_map(|event| match &event.kind {
-            EventKind::Step(StepEvent::Finished { step, report, .. } | StepEvent::Failed { step, report, .. })
-                if step == name =>
-            {
-                Some(&**report)
-            }
-            _ => None,
-        });
+        let found = self
+            .journal
+            .iter()
+            .rev()
+            .find_map(|event| match &event.kind {
+                EventKind::Step(
+                    StepEvent::Finished { step, report, .. }
+                    | StepEvent::Failed { step, report, .. },
+                ) if step == name => Some(&**report),
+                _ => None,
+            });
         found.unwrap_or_else(|| panic!("`{name}` did not end; {}", self.all()))
     }
 
     /// The failure of the last failed attempt of a step.
     #[track_caller]
     pub fn failed(&self, name: &str) -> &ferry::event::Failure {
-        let found = self.journal.iter().rev().find_map(|event| match &event.kind {
-            EventKind::Step(StepEvent::Failed { step, failure, .. }) if step == name => Some(failure),
-            _ => None,
-        });
+        let found = self
+            .journal
+            .iter()
+            .rev()
+            .find_map(|event| match &event.kind {
+                EventKind::Step(StepEvent::Failed { step, failure, .. }) if step == name => {
+                    Some(failure)
+                }
+                _ => None,
+            });
         found.unwrap_or_else(|| panic!("`{name}` did not fail; {}", self.all()))
     }
 
@@ -378,13 +423,19 @@ impl Ran {
     /// The lines of `--json`, each parsed.
     #[track_caller]
     pub fn json(&self) -> Vec<Value> {
-        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let parse =
+            |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.stdout.lines().map(parse).collect()
     }
 
     /// Everything, for the message of a failed test.
     pub fn all(&self) -> String {
-        format!("stdout:\n{}\nstderr:\n{}\njournal:\n{}", self.stdout, self.stderr, self.words().join("\n"))
+        format!(
+            "stdout:\n{}\nstderr:\n{}\njournal:\n{}",
+            self.stdout,
+            self.stderr,
+            self.words().join("\n")
+        )
     }
 }
 
@@ -393,7 +444,9 @@ fn word(event: &Event, items: &mut Vec<String>) -> String {
     match &event.kind {
         EventKind::Run(event) => run_word(event),
         EventKind::Step(event) => step_word(event),
-        EventKind::Snapshot(SnapshotEvent::Taking { moment }) => format!("snapshot.taking {}", moment.name()),
+        EventKind::Snapshot(SnapshotEvent::Taking { moment }) => {
+            format!("snapshot.taking {}", moment.name())
+        }
         EventKind::Snapshot(SnapshotEvent::Taken { moment, snapshots }) => {
             let failed = snapshots.iter().filter(|one| one.failure.is_some()).count();
             match failed {
@@ -414,7 +467,9 @@ fn run_word(event: &RunEvent) -> String {
     match event {
         RunEvent::Planned(_) => "run.planned".into(),
         RunEvent::Started { .. } => "run.started".into(),
-        RunEvent::Failed(failure) => format!("run.failed {}", failure.step.as_deref().unwrap_or("-")),
+        RunEvent::Failed(failure) => {
+            format!("run.failed {}", failure.step.as_deref().unwrap_or("-"))
+        }
         RunEvent::Stopping { reason } => format!("run.stopping {reason:?}").to_lowercase(),
         RunEvent::Parked { reason } => format!("run.parked {reason:?}").to_lowercase(),
         RunEvent::Finished { status } => format!("run.finished {}", status.words()),
@@ -422,7 +477,13 @@ fn run_word(event: &RunEvent) -> String {
 }
 
 fn step_word(event: &StepEvent) -> String {
-    let again = |attempt: u32| if attempt > 1 { format!(" #{attempt}") } else { String::new() };
+    let again = |attempt: u32| {
+        if attempt > 1 {
+            format!(" #{attempt}")
+        } else {
+            String::new()
+        }
+    };
     match event {
         StepEvent::PhaseSkipped { phase, .. } => format!("phase.skipped {phase}"),
         StepEvent::Expanded { step, items } => format!("step.expanded {step} {}", items.len()),
@@ -435,10 +496,20 @@ fn step_word(event: &StepEvent) -> String {
             };
             format!("step.skipped {step} ({why})")
         }
-        StepEvent::Started { step, attempt, .. } => format!("step.started {step}{}", again(*attempt)),
+        StepEvent::Started { step, attempt, .. } => {
+            format!("step.started {step}{}", again(*attempt))
+        }
         StepEvent::Acted { step, attempt, .. } => format!("step.acted {step}{}", again(*attempt)),
-        StepEvent::Finished { step, attempt, .. } => format!("step.finished {step}{}", again(*attempt)),
-        StepEvent::Failed { step, attempt, retry_at, tolerated, .. } => {
+        StepEvent::Finished { step, attempt, .. } => {
+            format!("step.finished {step}{}", again(*attempt))
+        }
+        StepEvent::Failed {
+            step,
+            attempt,
+            retry_at,
+            tolerated,
+            ..
+        } => {
             let mut text = format!("step.failed {step}{}", again(*attempt));
             if retry_at.is_some() {
                 text.push_str(" retried");
@@ -453,7 +524,9 @@ fn step_word(event: &StepEvent) -> String {
 
 fn rollback_word(event: &RollbackEvent, items: &[String]) -> String {
     match event {
-        RollbackEvent::Planned { items, not_undone, .. } => {
+        RollbackEvent::Planned {
+            items, not_undone, ..
+        } => {
             let mut text = format!("rollback.planned {}", items.len());
             for one in not_undone {
                 let _ = write!(text, " not:{}", one.step);
@@ -461,11 +534,19 @@ fn rollback_word(event: &RollbackEvent, items: &[String]) -> String {
             text
         }
         RollbackEvent::Started { item, attempt: 1 } => format!("rollback.started {}", items[*item]),
-        RollbackEvent::Started { item, attempt } => format!("rollback.started {} #{attempt}", items[*item]),
+        RollbackEvent::Started { item, attempt } => {
+            format!("rollback.started {} #{attempt}", items[*item])
+        }
         RollbackEvent::Finished { item, .. } => format!("rollback.finished {}", items[*item]),
-        RollbackEvent::Failed { item, retry_at: Some(_), .. } => format!("rollback.failed {} retried", items[*item]),
+        RollbackEvent::Failed {
+            item,
+            retry_at: Some(_),
+            ..
+        } => format!("rollback.failed {} retried", items[*item]),
         RollbackEvent::Failed { item, .. } => format!("rollback.failed {}", items[*item]),
-        RollbackEvent::Skipped { item, held: true, .. } => format!("rollback.held {}", items[*item]),
+        RollbackEvent::Skipped {
+            item, held: true, ..
+        } => format!("rollback.held {}", items[*item]),
         RollbackEvent::Skipped { item, .. } => format!("rollback.skipped {}", items[*item]),
     }
 }
@@ -475,7 +556,9 @@ fn dedent(text: &str, prefix: &str) -> String {
     let lines = || text.lines().filter(|line| !line.trim().is_empty());
     let indent = |line: &str| line.len() - line.trim_start().len();
     let common = lines().map(indent).min().unwrap_or(0);
-    lines().map(|line| format!("{prefix}{}\n", &line[common..])).collect()
+    lines()
+        .map(|line| format!("{prefix}{}\n", &line[common..]))
+        .collect()
 }
 
 /// Makes equal what differs from run to run; the columns of the plain output stay where they are.
@@ -488,10 +571,16 @@ pub fn redact(text: &str, dir: &Path) -> String {
         (r"\b[0-9a-f]{64}\b", "SHA256"),
         (r"\bplan [0-9a-f]{12}\b", "plan DIGEST"),
         (r"\b(\w[\w-]*)-\d{8}-[a-z0-9]{4}\b", "$1-RUN"),
-        (r"\b(by|process) \S+ on \S+ \(process \d+\)", "by WHO on HOST (process PID)"),
+        (
+            r"\b(by|process) \S+ on \S+ \(process \d+\)",
+            "by WHO on HOST (process PID)",
+        ),
         (r"\b\d+(\.\d+)?(ms|s)\b", "TIME"),
     ] {
-        text = Regex::new(pattern).unwrap().replace_all(&text, with).into_owned();
+        text = Regex::new(pattern)
+            .unwrap()
+            .replace_all(&text, with)
+            .into_owned();
     }
     text
 }
@@ -499,7 +588,11 @@ pub fn redact(text: &str, dir: &Path) -> String {
 /// Demands that two texts are the same, and shows where they are not.
 #[track_caller]
 pub fn same(what: &str, expected: &str, found: &str) {
-    assert!(expected == found, "{what} is not as expected (- expected, + found)\n{}", diff(expected, found));
+    assert!(
+        expected == found,
+        "{what} is not as expected (- expected, + found)\n{}",
+        diff(expected, found)
+    );
 }
 
 /// The lines of two texts side by side: ` ` in both, `-` only in the first, `+` only in the second.

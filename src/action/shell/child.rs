@@ -28,6 +28,8 @@ pub(super) struct Ran {
     pub(super) stdout: Kept,
     pub(super) stderr: Kept,
     pub(super) took: Duration,
+    /// Whether something that it left behind still held its output open.
+    pub(super) leaked: bool,
 }
 
 /// How it ended.
@@ -78,7 +80,7 @@ pub(super) async fn run(
     let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
     let (out, err) = (child.stdout.take(), child.stderr.take());
     feed(&mut child, stdin);
-    let ended = {
+    let (ended, leaked) = {
         let drain = async {
             tokio::join!(
                 drain(out, Stream::Stdout, cx, &mut stdout),
@@ -95,11 +97,12 @@ pub(super) async fn run(
             }
         };
         // a grandchild that holds a pipe open does not hold the step
-        if !drained && tokio::time::timeout(LEAK, &mut drain).await.is_err() {
+        let leaked = !drained && tokio::time::timeout(LEAK, &mut drain).await.is_err();
+        if leaked {
             cx.output
                 .progress("a process that it left behind holds its output open: reading ended");
         }
-        ended
+        (ended, leaked)
     };
     group.over = matches!(ended, Ok(Ended::Exit(_)));
     let ended = ended.map_err(|error| {
@@ -113,6 +116,7 @@ pub(super) async fn run(
         stdout,
         stderr,
         took: started.elapsed(),
+        leaked,
     })
 }
 
@@ -205,7 +209,7 @@ async fn watch(child: &mut Child, cx: &Context, group: &Group) -> std::io::Resul
             None => std::future::pending().await,
         }
     };
-    let why = tokio::select! {
+    let mut why = tokio::select! {
         biased;
         status = child.wait() => return status.map(ended),
         () = deadline => Ended::Timeout(human(began.elapsed())),
@@ -221,7 +225,7 @@ async fn watch(child: &mut Child, cx: &Context, group: &Group) -> std::io::Resul
                 return status.map(|_| why);
             }
             () = tokio::time::sleep(cx.kill_after) => {}
-            _ = stop.above(Stop::Terminate) => {}
+            level = stop.above(Stop::Terminate) => why = Ended::Stopped(level),
         }
     }
     group.signal(Signal::SIGKILL);

@@ -42,6 +42,10 @@ static SPEC: Spec = Spec {
             "cut",
             "whether `stdout` or `stderr` holds less than was printed",
         ),
+        (
+            "leaked",
+            "whether a process that it left behind still held its output open; reading ended then",
+        ),
         ("duration_ms", "how long it ran"),
     ],
     ..Spec::of::<Params>("shell", "run a script or a program")
@@ -170,6 +174,7 @@ fn result(ran: &Ran) -> Value {
         "stdout_bytes": ran.stdout.seen,
         "stderr_bytes": ran.stderr.seen,
         "cut": ran.stdout.is_cut() || ran.stderr.is_cut(),
+        "leaked": ran.leaked,
         "duration_ms": ran.took.as_secs_f64() * 1_000.0,
     })
 }

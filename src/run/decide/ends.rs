@@ -82,6 +82,10 @@ impl RunState {
     /// When a failed attempt is tried again: only what is proven not to have happened, only reads,
     /// or may happen twice.
     fn retry_at(&self, step: &Step, attempt: u32, failure: &Failure, now: i64) -> Option<i64> {
+        if self.interrupted(failure) {
+            // no failure of its own: it is due again at once when the run goes on
+            return Some(now);
+        }
         let retry = step.retry.as_ref()?;
         let harmless = failure.outcome == Outcome::NotApplied
             || !step.changes()
@@ -96,5 +100,13 @@ impl RunState {
             return None;
         }
         Some(now + i64::try_from(retry.wait(attempt + 1).as_millis()).unwrap_or(i64::MAX / 2))
+    }
+
+    /// Whether an attempt ended only because the run is being stopped, and nothing came of it.
+    pub(in crate::run) fn interrupted(&self, failure: &Failure) -> bool {
+        self.stopping.is_some()
+            && self.failure.is_none()
+            && failure.cause == Cause::Stopped
+            && failure.outcome == Outcome::NotApplied
     }
 }

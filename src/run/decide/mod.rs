@@ -112,7 +112,7 @@ impl RunState {
             RunStatus::Running if self.goes_on() => {
                 self.start_something(now).unwrap_or_else(|| self.end_well())
             }
-            RunStatus::Running if self.in_flight == 0 => match self.stopping {
+            RunStatus::Running if self.in_flight == 0 && !self.taking() => match self.stopping {
                 Some(reason) => Decision::event(RunEvent::Parked { reason }),
                 None if self.options.no_rollback => Decision::event(RunEvent::Finished {
                     status: RunStatus::Failed,
@@ -122,6 +122,12 @@ impl RunState {
             RunStatus::RollingBack => self.follow_back(now),
             _ => Decision::none(),
         }
+    }
+
+    /// Whether snapshots are being taken.
+    fn taking(&self) -> bool {
+        let taking = |state: &SnapshotState| matches!(state, SnapshotState::Taking);
+        self.snapshots.values().any(taking)
     }
 
     fn prepared(
@@ -149,22 +155,14 @@ impl RunState {
             _ => {}
         }
         if !self.goes_on() {
-            // it was read, and is not started any more
+            // it was read, and is not started any more: the run may go on with it later
             let failure = Failure {
                 cause: Cause::Stopped,
                 outcome: Outcome::NotApplied,
                 message: "the run is stopping".into(),
                 hint: None,
             };
-            let report = Box::new(Report::default());
-            return Decision::event(StepEvent::Failed {
-                step,
-                attempt,
-                failure,
-                report,
-                retry_at: None,
-                tolerated: true,
-            });
+            return self.attempt_failed(key, attempt, &failure, &Report::default(), now);
         }
         let captured = captured.cloned();
         Decision::event(StepEvent::Started {
