@@ -7,7 +7,8 @@ use serde_json::json;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::load::{self, Checked};
-use crate::runbook::Severity;
+use crate::runbook::{Excerpts, Severity};
+use crate::secret::mask_places;
 
 /// Show every mistake and lint of a runbook, with its place and a way out
 #[derive(clap::Args)]
@@ -67,8 +68,9 @@ fn summary(checked: &Checked, errors: usize, lints: usize) -> String {
 }
 
 fn lines(checked: &Checked) -> String {
+    let excerpts = Excerpts::new(&checked.source);
     let line = |d: &crate::runbook::Diagnostic| {
-        let (line, column) = checked.source.position(d.span.start);
+        let (line, column) = excerpts.position(d.span.start);
         let severity = if d.severity == Severity::Error {
             "error"
         } else {
@@ -76,7 +78,7 @@ fn lines(checked: &Checked) -> String {
         };
         let value = json!({
             "file": checked.source.name, "line": line, "column": column, "severity": severity,
-            "code": d.code, "message": d.message, "help": d.help,
+            "code": d.code, "message": mask_places(&d.message), "help": d.help,
         });
         format!("{value}\n")
     };

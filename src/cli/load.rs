@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::error::CommandError;
@@ -9,7 +10,8 @@ use super::exit::Exit;
 use crate::action::Registry;
 use crate::plan::Plan;
 use crate::runbook::inputs::{self, Bound};
-use crate::runbook::{self, Diagnostic, Runbook, Severity, Source, yaml};
+use crate::runbook::{self, Diagnostic, Excerpts, Runbook, Severity, Source, yaml};
+use crate::secret::mask_places;
 
 /// Largest runbook that is read, in bytes.
 const MAX_BYTES: u64 = 32 << 20;
@@ -89,14 +91,18 @@ fn read(path: &Path, name: &str) -> Result<Vec<u8>, CommandError> {
             .read_to_end(&mut bytes)
             .map_err(failed)?;
     } else {
-        let meta = std::fs::metadata(path).map_err(failed)?;
-        if !meta.is_file() {
+        // opening a pipe must not wait for whoever writes it, and what is open is what is asked
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+            .open(path)
+            .map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
             return Err(CommandError::new(
                 Exit::Missing,
                 format!("the runbook `{name}` is not a regular file"),
             ));
         }
-        let file = std::fs::File::open(path).map_err(failed)?;
         file.take(MAX_BYTES + 1)
             .read_to_end(&mut bytes)
             .map_err(failed)?;
@@ -124,9 +130,13 @@ pub(super) fn show(checked: &Checked) {
     let stderr = std::io::stderr();
     let color = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut stderr = stderr.lock();
+    let excerpts = Excerpts::new(&checked.source);
     for diagnostic in &checked.diagnostics {
-        // nobody reads it: nothing to do
-        let _ = writeln!(stderr, "{}\n", checked.source.render(diagnostic, color));
+        let shown = excerpts.render(diagnostic, color);
+        // a reader that went away is told by nobody
+        if writeln!(stderr, "{}\n", mask_places(&shown)).is_err() {
+            return;
+        }
     }
 }
 

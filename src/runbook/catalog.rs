@@ -92,6 +92,9 @@ pub struct Spec {
     pub results_open: bool,
     /// Checks the shape of the parameters.
     pub check: fn(&Node) -> Result<(), DecodeError>,
+    /// Checks what the type cannot say, on the parameters as written, the short form spelled out:
+    /// "either `run` or `argv`". Texts may still hold `${{ }}`. Errors as in [`DecodeError`].
+    pub sense: fn(&Value) -> Result<(), String>,
     /// The parameters' JSON Schema.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
@@ -115,6 +118,7 @@ impl Spec {
             results: &[],
             results_open: false,
             check: check_as::<P>,
+            sense: |_| Ok(()),
             schema: schema_of::<P>,
         }
     }

@@ -1,9 +1,9 @@
 //! Mistakes and lints of a runbook: what, where, and the way out.
 //!
 //! A [`Diagnostic`] carries a stable code, a place and help; [`Problems`] collects them so that all
-//! are shown at once. Drawing the excerpt is here too, as text; printing it is not.
+//! are shown at once. Drawing them is [`super::excerpt`]'s, printing them the command line's.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use std::collections::HashSet;
 
 use super::node::Span;
 
@@ -88,7 +88,7 @@ impl Diagnostic {
     }
 }
 
-/// A runbook's name and text, for excerpts and line numbers.
+/// A runbook's name and text.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Path as the user gave it.
@@ -97,73 +97,26 @@ pub struct Source {
     pub text: String,
 }
 
-impl Source {
-    /// Line and column of a byte, both from 1; columns count characters.
-    pub fn position(&self, at: u32) -> (usize, usize) {
-        let at = (at as usize).min(self.text.len());
-        let before = self.text.get(..at).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        (line, before[line_start..].chars().count() + 1)
-    }
-
-    /// The diagnostic as text, with excerpt and caret, in the manner of rustc.
-    pub fn render(&self, diagnostic: &Diagnostic, color: bool) -> String {
-        let renderer = if color {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
-        let level = match diagnostic.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        let title = level
-            .primary_title(diagnostic.message.as_str())
-            .id(diagnostic.code);
-        let mut snippet = Snippet::source(self.text.as_str())
-            .path(self.name.as_str())
-            .annotation(
-                AnnotationKind::Primary
-                    .span(self.clamp(diagnostic.span))
-                    .label(diagnostic.label.as_str()),
-            );
-        for (span, words) in &diagnostic.also {
-            snippet = snippet.annotation(
-                AnnotationKind::Context
-                    .span(self.clamp(*span))
-                    .label(words.as_str()),
-            );
-        }
-        let group: Group<'_> = title.element(snippet);
-        let group = diagnostic.help.iter().fold(group, |group, help| {
-            group.element(Level::HELP.message(help.as_str()))
-        });
-        renderer.render(&[group])
-    }
-
-    /// A range that lies in the text, on character borders and within one line, whatever the span says.
-    fn clamp(&self, span: Span) -> std::ops::Range<usize> {
-        let floor = |mut at: usize| {
-            at = at.min(self.text.len());
-            while !self.text.is_char_boundary(at) {
-                at -= 1;
-            }
-            at
-        };
-        let start = floor(span.start as usize);
-        let line_end = self.text[start..]
-            .find('\n')
-            .map_or(self.text.len(), |newline| start + newline);
-        let end = floor(span.end as usize).clamp(start, line_end);
-        start..end
-    }
-}
+/// What one runbook may spend on looking for names that were meant, in comparisons.
+const SUGGESTING: usize = 400_000;
 
 /// Collects diagnostics; asks at the end whether anything stands in the way.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Problems {
     items: Vec<Diagnostic>,
+    /// Names whose definition is there but wrong: a reference to one is no second mistake.
+    broken: HashSet<(&'static str, String)>,
+    suggesting: usize,
+}
+
+impl Default for Problems {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            broken: HashSet::new(),
+            suggesting: SUGGESTING,
+        }
+    }
 }
 
 impl Problems {
@@ -172,9 +125,44 @@ impl Problems {
         self.items.push(diagnostic);
     }
 
-    /// All so far, in the order of the text, errors before lints at the same place.
+    /// Keeps only those that `keep` wants.
+    pub fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
+        self.items.retain(keep);
+    }
+
+    /// Remembers that `name` is defined, although what defines it could not be read.
+    pub fn broke(&mut self, what: &'static str, name: &str) {
+        self.broken.insert((what, name.to_owned()));
+    }
+
+    /// Whether `name` is defined by something that could not be read.
+    pub fn is_broken(&self, what: &'static str, name: &str) -> bool {
+        !self.broken.is_empty() && self.broken.contains(&(what, name.to_owned()))
+    }
+
+    /// [`did_you_mean`], as long as the budget lasts: ten thousand mistakes among ten thousand names
+    /// must not cost a hundred million comparisons.
+    pub fn did_you_mean<'a>(
+        &mut self,
+        word: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Option<String> {
+        let budget = self.suggesting;
+        let known = known.into_iter().take(budget);
+        let mut spent = 0;
+        let found = did_you_mean(word, known.inspect(|_| spent += 1));
+        self.suggesting = budget - spent;
+        found
+    }
+
+    /// All so far, in the order of the text, errors before lints at the same place; none twice.
     pub fn sorted(mut self) -> Vec<Diagnostic> {
-        self.items.sort_by_key(|d| (d.span, d.severity, d.code));
+        self.items.sort_by(|a, b| {
+            let key = |d: &Diagnostic| (d.span, d.severity, d.code);
+            key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
+        });
+        self.items
+            .dedup_by(|a, b| a.span == b.span && a.code == b.code && a.message == b.message);
         self.items
     }
 
@@ -186,10 +174,25 @@ impl Problems {
 
 /// "did you mean `x`?" when a known name is near enough.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count().max(3) / 3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+    nearest(word, known).map(|found| format!("did you mean `{found}`?"))
+}
+
+/// The known name that is nearest to `word`, when one is near enough.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // a name has 64 bytes at most; what is much longer is no slip of the finger
+    if word.len() > 128 {
+        return None;
+    }
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in known {
+        let most = candidate.len().max(3) / 3;
+        if candidate.len().abs_diff(word.len()) > most {
+            continue;
+        }
+        let distance = strsim::damerau_levenshtein(word, candidate);
+        if distance <= most && best.is_none_or(|(least, _)| distance < least) {
+            best = Some((distance, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
 }

@@ -9,16 +9,19 @@ pub mod check;
 pub mod de;
 pub mod decode;
 pub mod diagnostic;
+pub mod excerpt;
 pub mod inputs;
 pub mod model;
 pub mod node;
 pub mod params;
 pub mod schema;
+mod traps;
 pub mod units;
 pub mod yaml;
 
 pub use catalog::{Catalog, Class, Spec, TargetKind};
 pub use diagnostic::{Diagnostic, Problems, Severity, Source};
+pub use excerpt::Excerpts;
 pub use model::{Phase, Runbook, Sp, Step, Undo};
 pub use node::{Entry, Node, Span};
 
@@ -32,20 +35,41 @@ pub struct Read {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// Mistakes that can be told of a text whose end could not be read.
+const BEFORE_THE_END: &[&str] = &[
+    "F002", "F006", "F007", "F010", "F013", "F014", "F018", "F020", "F022",
+];
+
 /// Reads, decodes and checks a text.
 pub fn read(text: &str, catalog: &Catalog) -> Read {
-    let root = match yaml::parse(text, &yaml::Limits::default()) {
-        Ok(root) => root,
-        Err(diagnostic) => {
-            return Read {
-                runbook: None,
-                meaning: String::new(),
-                diagnostics: vec![*diagnostic],
-            };
-        }
+    let mut problems = Problems::default();
+    let parsed = yaml::parse(text, &yaml::Limits::default(), &mut problems);
+    let Some(root) = parsed.root else {
+        return Read {
+            runbook: None,
+            meaning: String::new(),
+            diagnostics: problems.sorted(),
+        };
     };
-    let (runbook, mut problems) = decode::decode(&root, catalog);
-    let meaning = root.to_json().to_string();
+    let runbook = decode::decode(&root, catalog, &mut problems);
+    if let Some(end) = parsed.stopped {
+        // the line that could not be read, and all after it, are not judged
+        let line = text
+            .get(..end.start as usize)
+            .and_then(|text| text.rfind('\n'));
+        let line = line.unwrap_or(0);
+        problems.retain(|found| {
+            let before = found.span.end as usize <= line && BEFORE_THE_END.contains(&found.code);
+            before || found.span == end
+        });
+        return Read {
+            runbook: None,
+            meaning: String::new(),
+            diagnostics: problems.sorted(),
+        };
+    }
+    let mut meaning = String::with_capacity(text.len());
+    root.write_json(&mut meaning);
     drop(root);
     if let Some(runbook) = &runbook {
         check::check(runbook, catalog, &mut problems);

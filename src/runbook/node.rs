@@ -3,6 +3,8 @@
 //! [`Node`] keeps scalars as they were written, so that what a scalar means is decided where it is
 //! used, and a wrong type can be shown at its place. It knows nothing of runbooks.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 /// A range of bytes in the runbook text.
@@ -127,6 +129,16 @@ impl Node {
         }
     }
 
+    /// Where a mistake of the whole is pointed at: the first key of a mapping, the start of a list,
+    /// all of a scalar.
+    pub fn head(&self) -> Span {
+        match &self.kind {
+            Kind::Map(entries) if !entries.is_empty() => entries[0].key_span,
+            Kind::Scalar { .. } => self.span,
+            _ => Span::new(self.span.start as usize, self.span.start as usize + 1),
+        }
+    }
+
     /// What this is, in words for a message: "the text `x`", "a list", "nothing".
     pub fn describe(&self) -> String {
         match (&self.kind, self.scalar()) {
@@ -161,15 +173,49 @@ impl Node {
         }
     }
 
-    /// Calls `visit` for every scalar below, with the node.
-    pub fn each_scalar<'a>(&'a self, visit: &mut dyn FnMut(&'a Node)) {
+    /// Appends the tree as JSON, the same text as [`Node::to_json`] gives, without building it.
+    pub fn write_json(&self, out: &mut String) {
         match &self.kind {
-            Kind::Scalar { .. } => visit(self),
-            Kind::List(items) => items.iter().for_each(|item| item.each_scalar(visit)),
-            Kind::Map(entries) => entries
-                .iter()
-                .for_each(|entry| entry.value.each_scalar(visit)),
+            Kind::List(items) => {
+                out.push('[');
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    item.write_json(out);
+                }
+                out.push(']');
+            }
+            Kind::Map(entries) => {
+                out.push('{');
+                for (at, entry) in entries.iter().enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    write_json_text(&entry.key, out);
+                    out.push(':');
+                    entry.value.write_json(out);
+                }
+                out.push('}');
+            }
+            Kind::Scalar { .. } => match self.scalar() {
+                Some(Scalar::Text(text)) => write_json_text(text, out),
+                _ => {
+                    let _ = write!(out, "{}", self.to_json());
+                }
+            },
         }
+    }
+}
+
+fn write_json_text(text: &str, out: &mut String) {
+    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        let _ = write!(out, "{}", Value::from(text));
     }
 }
 

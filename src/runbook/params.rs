@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::node::Span;
 use crate::expr::{EvalError, Expr, Scope, Template};
 
 /// A tree of parameters.
@@ -9,8 +10,8 @@ use crate::expr::{EvalError, Expr, Scope, Template};
 pub enum Params {
     /// No hole below.
     Constant(Value),
-    /// Text with holes.
-    Text(Template),
+    /// Text with holes, and where it stands.
+    Text(Template, Span),
     /// A list with holes below.
     List(Vec<Params>),
     /// A mapping with holes below.
@@ -25,7 +26,7 @@ impl Params {
     pub fn render(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
         Ok(match self {
             Self::Constant(value) => value.clone(),
-            Self::Text(template) => template.render(scope)?,
+            Self::Text(template, _) => template.render(scope)?,
             Self::List(items) => Value::Array(
                 items
                     .iter()
@@ -45,7 +46,7 @@ impl Params {
     pub fn as_written(&self) -> Value {
         match self {
             Self::Constant(value) => value.clone(),
-            Self::Text(template) => Value::from(template.text()),
+            Self::Text(template, _) => Value::from(template.text()),
             Self::List(items) => Value::Array(items.iter().map(Self::as_written).collect()),
             Self::Map(entries) => Value::Object(
                 entries
@@ -58,11 +59,18 @@ impl Params {
 
     /// Every expression in it.
     pub fn each_expr<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
+        self.each_template(&mut |template, _| template.exprs().for_each(&mut *visit));
+    }
+
+    /// Every text with holes in it, with its place.
+    pub fn each_template<'a>(&'a self, visit: &mut dyn FnMut(&'a Template, Span)) {
         match self {
             Self::Constant(_) => {}
-            Self::Text(template) => template.exprs().for_each(visit),
-            Self::List(items) => items.iter().for_each(|item| item.each_expr(visit)),
-            Self::Map(entries) => entries.iter().for_each(|(_, value)| value.each_expr(visit)),
+            Self::Text(template, span) => visit(template, *span),
+            Self::List(items) => items.iter().for_each(|item| item.each_template(visit)),
+            Self::Map(entries) => entries
+                .iter()
+                .for_each(|(_, value)| value.each_template(visit)),
         }
     }
 }

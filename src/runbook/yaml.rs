@@ -3,7 +3,8 @@
 //! Built on the event stream of `serde-saphyr`'s parser: with the events a scalar keeps its text
 //! and quotes, tags can be explained, and one mistake does not hide the next, which a typed read
 //! cannot give. Nesting is held on a stack of ours, so depth costs no stack; nodes, depth,
-//! aliases and what aliases expand to are bounded (limits of the reliability contract).
+//! aliases and what aliases expand to are bounded. What a mistake most likely meant is told by
+//! [`super::traps`].
 
 use std::collections::HashMap;
 
@@ -11,8 +12,9 @@ use serde_saphyr::granit_parser::{
     Event, Marker, Options, Parser, ScalarStyle, ScanError, Span as ParserSpan, Tag,
 };
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Problems};
 use super::node::{Entry, Kind, Node, Span};
+use super::traps;
 
 /// What a text may cost.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,8 @@ pub struct Limits {
     pub bytes: usize,
     /// Values, with what aliases repeat.
     pub nodes: usize,
+    /// Values that anchors keep and aliases repeat.
+    pub repeated: usize,
     /// Levels of nesting.
     pub depth: usize,
     /// Uses of anchors.
@@ -31,41 +35,51 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             bytes: 32 << 20,
-            nodes: 4_000_000,
+            nodes: 3_000_000,
+            repeated: 100_000,
             depth: 64,
             aliases: 1_000,
         }
     }
 }
 
-/// Reads one document.
-///
-/// # Errors
-/// The first mistake of the text itself: syntax, duplicate key, budget, more than one document.
-pub fn parse(text: &str, limits: &Limits) -> Result<Node, Box<Diagnostic>> {
+/// What could be read of a text.
+pub struct Parsed {
+    /// The tree, as far as it was read; nothing when there is none worth looking at.
+    pub root: Option<Node>,
+    /// Where reading had to stop, when it did: from there on nothing is known.
+    pub stopped: Option<Span>,
+}
+
+/// Reads one document. Syntax, budgets and a second document end the reading; keys that stand
+/// twice, tags and merge keys are reported, and it goes on.
+pub fn parse(text: &str, limits: &Limits, problems: &mut Problems) -> Parsed {
+    let refused = |problem: Diagnostic, problems: &mut Problems| {
+        let stopped = Some(problem.span);
+        problems.push(problem);
+        Parsed {
+            root: None,
+            stopped,
+        }
+    };
     if text.len() > limits.bytes {
         let message = format!(
             "the text has {} bytes; at most {} are read",
             text.len(),
             limits.bytes
         );
-        return Err(Box::new(Diagnostic::error(
-            "F003",
-            Span::default(),
-            message,
-        )));
+        return refused(
+            Diagnostic::error("F003", Span::default(), message),
+            problems,
+        );
     }
     if let Some(at) = text.find('\0') {
-        let found = Diagnostic::error(
-            "F004",
-            Span::new(at, at + 1),
-            format!("a NUL byte at offset {at}"),
-        );
-        return Err(Box::new(
-            found.help("a runbook is UTF-8 text; save the file again as such"),
-        ));
+        let message = format!("a NUL byte at offset {at}");
+        let found = Diagnostic::error("F004", Span::new(at, at + 1), message)
+            .help("a runbook is UTF-8 text; save the file again as such");
+        return refused(found, problems);
     }
-    Builder::new(text, limits).build()
+    Builder::new(text, limits, problems).build()
 }
 
 /// Bytes to text, with the place of the first byte that is not UTF-8.
@@ -99,50 +113,121 @@ struct Open {
     node: Node,
     anchor: usize,
     key: Option<(Box<str>, Span)>,
+    /// The value of a key that is refused is read and dropped.
+    dropping: bool,
+    /// Keys with their places, once there are more than [`FEW`].
     seen: HashMap<Box<str>, Span>,
+}
+
+impl Open {
+    /// Where `key` stands already.
+    fn find(&mut self, key: &str) -> Option<Span> {
+        let Kind::Map(entries) = &self.node.kind else {
+            return None;
+        };
+        if entries.len() <= FEW {
+            let first = entries.iter().find(|entry| &*entry.key == key);
+            return first.map(|entry| entry.key_span);
+        }
+        if self.seen.len() < entries.len() {
+            let missing = &entries[self.seen.len()..];
+            let missing = missing
+                .iter()
+                .map(|entry| (entry.key.clone(), entry.key_span));
+            self.seen.extend(missing);
+        }
+        self.seen.get(key).copied()
+    }
+}
+
+/// A value that an alias can repeat, with how many values it has and how deep they go.
+struct Anchored {
+    node: Node,
+    size: usize,
+    height: usize,
 }
 
 struct Builder<'t> {
     text: &'t str,
+    problems: &'t mut Problems,
     limits: &'t Limits,
     open: Vec<Open>,
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, Anchored>,
     root: Option<Node>,
     nodes: usize,
+    repeated: usize,
     aliases: usize,
 }
 
-type Parsed<T> = Result<T, Box<Diagnostic>>;
+type Step<T> = Result<T, Box<Diagnostic>>;
+
+/// Mappings with more keys than this are searched by hash.
+const FEW: usize = 16;
 
 impl<'t> Builder<'t> {
-    fn new(text: &'t str, limits: &'t Limits) -> Self {
+    fn new(text: &'t str, limits: &'t Limits, problems: &'t mut Problems) -> Self {
         Self {
             text,
+            problems,
             limits,
             open: Vec::new(),
             anchors: HashMap::new(),
             root: None,
             nodes: 0,
+            repeated: 0,
             aliases: 0,
         }
     }
 
-    fn build(mut self) -> Parsed<Node> {
+    fn build(mut self) -> Parsed {
         let mut options = Options::default();
         options.disallow_directives = true;
         options.flow_nesting_limit = self.limits.depth;
         options.block_nesting_limit = self.limits.depth;
         for event in Parser::new_from_str_with_options(self.text, options) {
-            let (event, span) = event.map_err(|error| self.scan_error(&error))?;
-            self.event(event, &span)?;
+            let went = match event {
+                Ok((event, span)) => self.event(event, &span),
+                Err(error) => Err(self.scan_error(&error)),
+            };
+            if let Err(problem) = went {
+                return self.stop(*problem);
+            }
         }
-        self.root.ok_or_else(|| {
-            let found = Diagnostic::error("F005", Span::default(), "the file holds no runbook");
-            Box::new(found.help("start with `runbook: NAME` and `phases:`"))
-        })
+        if self.root.is_none() {
+            let found = Diagnostic::error("F005", Span::default(), "the file holds no runbook")
+                .help("start with `runbook: NAME` and `phases:`");
+            return self.stop(found);
+        }
+        Parsed {
+            root: self.root,
+            stopped: None,
+        }
     }
 
-    fn event(&mut self, event: Event<'_>, at: &ParserSpan) -> Parsed<()> {
+    /// The end of the reading, with what is open closed as it is. What a budget stopped is not
+    /// worth looking at: it is no honest runbook.
+    fn stop(mut self, problem: Diagnostic) -> Parsed {
+        let stopped = Some(problem.span);
+        let syntax = problem.code == "F001";
+        self.problems.push(problem);
+        if !syntax {
+            return Parsed {
+                root: None,
+                stopped,
+            };
+        }
+        while let Some(open) = self.open.pop() {
+            if self.place(open.node, 0).is_err() {
+                break;
+            }
+        }
+        Parsed {
+            root: self.root,
+            stopped,
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>, at: &ParserSpan) -> Step<()> {
         let span = span_of(at);
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
@@ -163,6 +248,7 @@ impl<'t> Builder<'t> {
                     tag: tag.as_deref().map(tag_text),
                 };
                 self.count(1, span)?;
+                self.tagged(&node);
                 self.place(node, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -177,7 +263,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn push(&mut self, kind: Kind, span: Span, anchor: usize, tag: Option<&Tag>) -> Parsed<()> {
+    fn push(&mut self, kind: Kind, span: Span, anchor: usize, tag: Option<&Tag>) -> Step<()> {
         self.count(1, span)?;
         if self.open.len() >= self.limits.depth {
             return Err(self.too_deep(span));
@@ -187,16 +273,18 @@ impl<'t> Builder<'t> {
             span,
             tag: tag.map(tag_text),
         };
+        self.tagged(&node);
         self.open.push(Open {
             node,
             anchor,
             key: None,
+            dropping: false,
             seen: HashMap::new(),
         });
         Ok(())
     }
 
-    fn pop(&mut self, end: Span) -> Parsed<()> {
+    fn pop(&mut self, end: Span) -> Step<()> {
         let Some(mut open) = self.open.pop() else {
             return Ok(());
         };
@@ -206,10 +294,9 @@ impl<'t> Builder<'t> {
     }
 
     /// Puts a finished node where it belongs: into the open collection, or at the root.
-    fn place(&mut self, node: Node, anchor: usize) -> Parsed<()> {
+    fn place(&mut self, node: Node, anchor: usize) -> Step<()> {
         if anchor != 0 {
-            let size = count_nodes(&node);
-            self.anchors.insert(anchor, (node.clone(), size));
+            self.keep(&node, anchor)?;
         }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
@@ -217,60 +304,113 @@ impl<'t> Builder<'t> {
         };
         match &mut open.node.kind {
             Kind::List(items) => items.push(node),
+            Kind::Map(_) if open.dropping => open.dropping = false,
             Kind::Map(entries) => match open.key.take() {
                 Some((key, key_span)) => entries.push(Entry {
                     key,
                     key_span,
                     value: node,
                 }),
-                None => {
-                    let key = key_of(node)?;
-                    if let Some(first) = open.seen.insert(key.0.clone(), key.1) {
-                        let found = Diagnostic::error(
-                            "F002",
-                            key.1,
-                            format!("the key `{}` stands twice", key.0),
-                        );
-                        return Err(Box::new(
-                            found.label("again here").also(first, "first here"),
-                        ));
-                    }
-                    open.key = Some(key);
-                }
+                None => self.key(node)?,
             },
             Kind::Scalar { .. } => {}
         }
         Ok(())
     }
 
-    fn alias(&mut self, id: usize, span: Span) -> Parsed<()> {
+    /// Takes a node as the next key; one that cannot be is reported, and its value dropped.
+    fn key(&mut self, node: Node) -> Step<()> {
+        let span = node.span;
+        let Kind::Scalar { text, .. } = node.kind else {
+            let found =
+                Diagnostic::error("F001", span, "a key must be text, not a list or a mapping")
+                    .help("a value that starts with `[`, `{` or `${{` needs quotes");
+            return Err(Box::new(found));
+        };
+        let Some(open) = self.open.last_mut() else {
+            return Ok(());
+        };
+        if &*text == "<<" {
+            open.dropping = true;
+            let message = "merge keys (`<<`) are not part of the language";
+            let found = Diagnostic::error("F006", span, message)
+                .help("write the keys out, or use `for_each`");
+            self.problems.push(found);
+        } else if let Some(first) = open.find(&text) {
+            open.dropping = true;
+            let message = format!("the key `{}` stands twice", text.escape_debug());
+            let found = Diagnostic::error("F002", span, message)
+                .label("again here")
+                .also(first, "first here")
+                .help("keep one of them, or start a new item with `- `");
+            self.problems.push(found);
+        } else {
+            open.key = Some((text, span));
+        }
+        Ok(())
+    }
+
+    /// Keeps a node for the aliases that repeat it.
+    fn keep(&mut self, node: &Node, anchor: usize) -> Step<()> {
+        let (size, height) = measure(node);
+        self.repeat(size, node.span)?;
+        let node = node.clone();
+        self.anchors.insert(anchor, Anchored { node, size, height });
+        Ok(())
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Step<()> {
         self.aliases += 1;
         if self.aliases > self.limits.aliases {
             let message = format!("more than {} aliases", self.limits.aliases);
             return Err(Box::new(Diagnostic::error("F003", span, message)));
         }
-        let Some((node, size)) = self.anchors.get(&id) else {
-            return Err(Box::new(Diagnostic::error(
-                "F003",
-                span,
-                "an alias inside its own anchor",
-            )));
+        let Some(anchored) = self.anchors.get(&id) else {
+            let found = Diagnostic::error("F003", span, "an alias inside its own anchor");
+            return Err(Box::new(found));
         };
-        let (mut node, size) = (node.clone(), *size);
+        let (size, height) = (anchored.size, anchored.height);
+        // aliases nest what is nested: the depth is that of the whole
+        if self.open.len() + height > self.limits.depth {
+            return Err(self.too_deep(span));
+        }
+        self.repeat(size, span)?;
         self.count(size, span)?;
+        let Some(anchored) = self.anchors.get(&id) else {
+            return Ok(());
+        };
+        let mut node = anchored.node.clone();
         node.span = span;
         self.place(node, 0)
     }
 
-    fn count(&mut self, nodes: usize, span: Span) -> Parsed<()> {
-        self.nodes += nodes;
-        let ceiling = self.limits.nodes.min(10 * self.text.len() + 1_000);
-        if self.nodes <= ceiling {
+    fn repeat(&mut self, nodes: usize, span: Span) -> Step<()> {
+        self.repeated += nodes;
+        let ceiling = self.limits.repeated.min(10 * self.text.len() + 1_000);
+        if self.repeated <= ceiling {
             return Ok(());
         }
-        let message =
-            format!("more than {ceiling} values: anchors and aliases multiply them beyond reason");
+        let message = format!("anchors and aliases multiply to more than {ceiling} values");
+        let found = Diagnostic::error("F003", span, message);
+        Err(Box::new(
+            found.help("write the values out, or use `for_each`"),
+        ))
+    }
+
+    fn count(&mut self, nodes: usize, span: Span) -> Step<()> {
+        self.nodes += nodes;
+        if self.nodes <= self.limits.nodes {
+            return Ok(());
+        }
+        let message = format!("more than {} values in one runbook", self.limits.nodes);
         Err(Box::new(Diagnostic::error("F003", span, message)))
+    }
+
+    /// Runbooks use no tags; what became one by accident is told.
+    fn tagged(&mut self, node: &Node) {
+        if let Some(tag) = &node.tag {
+            self.problems.push(traps::tag(self.text, tag, node.span));
+        }
     }
 
     fn too_deep(&self, span: Span) -> Box<Diagnostic> {
@@ -284,56 +424,12 @@ impl<'t> Builder<'t> {
             .byte_offset()
             .unwrap_or(0)
             .min(self.text.len());
-        let span = Span::new(at, at + 1);
         let words = error.kind().to_string();
         if words.contains("nest") || words.contains("recursion") {
-            return self.too_deep(span);
+            return self.too_deep(Span::new(at, at + 1));
         }
-        let found = Diagnostic::error(
-            "F001",
-            span,
-            format!("not valid YAML: {}", lower_first(&words)),
-        );
-        Box::new(found.maybe_help(yaml_hint(self.text, at)))
+        Box::new(traps::syntax(self.text, at, &words))
     }
-}
-
-/// The traps of plain YAML that expressions step into.
-fn yaml_hint(text: &str, at: usize) -> Option<String> {
-    let start = text[..floor(text, at)]
-        .rfind('\n')
-        .map_or(0, |newline| newline + 1);
-    let line = text[start..].lines().next().unwrap_or_default();
-    let value = line
-        .split_once(": ")
-        .map_or(line, |(_, value)| value)
-        .trim();
-    if line.contains('\t') && line.trim_start_matches(' ').starts_with('\t') {
-        return Some("indent with spaces: YAML does not allow tabs there".into());
-    }
-    if value.starts_with('[')
-        && (value.contains("].") || value.contains("][") || value.contains("]."))
-    {
-        return Some("put an expression that starts with `[` or has `[..]` in a flow list in quotes, or on a line of its own with `- `".into());
-    }
-    if value.contains(": ") || value.ends_with(':') {
-        return Some("text that holds `: ` needs quotes: `'…'`".into());
-    }
-    None
-}
-
-fn floor(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
-}
-
-fn lower_first(words: &str) -> String {
-    let mut chars = words.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(chars).collect()
-    })
 }
 
 fn span_of(span: &ParserSpan) -> Span {
@@ -353,30 +449,6 @@ fn tag_text(tag: &Tag) -> Box<str> {
     tag.original().into()
 }
 
-fn key_of(node: Node) -> Parsed<(Box<str>, Span)> {
-    let span = node.span;
-    match node.kind {
-        Kind::Scalar { text, .. } if &*text == "<<" => {
-            let found = Diagnostic::error(
-                "F006",
-                span,
-                "merge keys (`<<`) are not part of the language",
-            );
-            Err(Box::new(
-                found.help("write the keys out, or use `for_each`"),
-            ))
-        }
-        Kind::Scalar { text, .. } => Ok((text, span)),
-        _ => {
-            let found =
-                Diagnostic::error("F001", span, "a key must be text, not a list or a mapping");
-            Err(Box::new(found.help(
-                "a value that starts with `[`, `{` or `${{` needs quotes",
-            )))
-        }
-    }
-}
-
 fn last_end(node: &Node) -> Option<u32> {
     match &node.kind {
         Kind::List(items) => items.last().map(|item| item.span.end),
@@ -387,11 +459,19 @@ fn last_end(node: &Node) -> Option<u32> {
     }
 }
 
-fn count_nodes(node: &Node) -> usize {
-    1 + match &node.kind {
-        Kind::Scalar { .. } => 0,
-        Kind::List(items) => items.iter().map(count_nodes).sum(),
-        Kind::Map(entries) => entries.iter().map(|entry| count_nodes(&entry.value)).sum(),
+/// How many values a tree has, and how many levels.
+fn measure(node: &Node) -> (usize, usize) {
+    let below = |nodes: &mut dyn Iterator<Item = &Node>| {
+        nodes
+            .map(measure)
+            .fold((1, 1), |(size, height), (more, deep)| {
+                (size + more, height.max(deep + 1))
+            })
+    };
+    match &node.kind {
+        Kind::Scalar { .. } => (1, 1),
+        Kind::List(items) => below(&mut items.iter()),
+        Kind::Map(entries) => below(&mut entries.iter().map(|entry| &entry.value)),
     }
 }
 

@@ -33,6 +33,7 @@ pub static SPEC: Spec = Spec {
     target_optional: true,
     short: Some("request"),
     class: params::class,
+    sense: params::sense,
     results: &[
         ("status", "status code"),
         ("ok", "whether the status is 2xx"),

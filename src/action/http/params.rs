@@ -126,6 +126,32 @@ pub fn request_line(text: &str) -> Result<(Method, &str), String> {
     }
 }
 
+/// Whether a request as written says what to ask for; a method or path that is only known in the
+/// run is left to it.
+pub fn sense(written: &Value) -> Result<(), String> {
+    const METHODS: [&str; 8] = [
+        "request", "get", "head", "options", "post", "put", "patch", "delete",
+    ];
+    let given: Vec<_> = METHODS
+        .iter()
+        .filter_map(|method| Some((*method, written.get(method)?)))
+        .filter(|(_, value)| !value.is_null())
+        .collect();
+    match given.as_slice() {
+        [] => Err("no method is given; such as `get: /health`".into()),
+        [("request", Value::String(line))] if !line.contains("${{") => {
+            request_line(line).map(|_| ())
+        }
+        [(method, Value::String(path))] if path.trim().is_empty() => Err(format!(
+            "`{method}` is empty; give it a path, such as `/health`"
+        )),
+        [_] => Ok(()),
+        [(first, _), (second, _), ..] => Err(format!(
+            "both `{first}` and `{second}`; make two steps of it"
+        )),
+    }
+}
+
 /// Whether a request as written only reads. What cannot be told yet counts as a change.
 pub fn class(params: &Value) -> Class {
     let reading = match params {

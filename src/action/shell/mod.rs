@@ -25,6 +25,7 @@ pub struct Shell;
 
 static SPEC: Spec = Spec {
     short: Some("run"),
+    sense,
     program_text: &["run"],
     values_go_in: "put the value into `env: { NAME: \"${{ … }}\" }` and write \"$NAME\" in the script, \
                    or use `argv: [program, \"${{ … }}\"]`",
@@ -50,6 +51,22 @@ static SPEC: Spec = Spec {
     ],
     ..Spec::of::<Params>("shell", "run a script or a program")
 };
+
+/// Exactly one of a script and a program, and not an empty one.
+fn sense(written: &Value) -> Result<(), String> {
+    let given = |key: &str| written.get(key).filter(|value| !value.is_null());
+    match (given("run"), given("argv")) {
+        (Some(run), None) if run.as_str().is_some_and(|run| run.trim().is_empty()) => {
+            Err("the script is empty".into())
+        }
+        (None, Some(argv)) if argv.as_array().is_some_and(Vec::is_empty) => {
+            Err("`argv` is empty; it needs a program at least".into())
+        }
+        (Some(_), Some(_)) => Err("both `run` and `argv`; keep one of them".into()),
+        (None, None) => Err("nothing to run; give it a script, or `argv: [PROGRAM, ...]`".into()),
+        _ => Ok(()),
+    }
+}
 
 /// Parameters of `shell`.
 #[derive(Deserialize, JsonSchema)]

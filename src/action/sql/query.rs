@@ -48,6 +48,7 @@ pub static SPEC: Spec = Spec {
     program_text: &["query", "execute"],
     values_go_in: "`args: [..]`, with `$1` (PostgreSQL) or `?` (MySQL, SQLite) in the text",
     class,
+    sense,
     results: &[
         ("rows", "one mapping per row, by column name (query)"),
         ("row_count", "how many rows came back (query)"),
@@ -59,6 +60,24 @@ pub static SPEC: Spec = Spec {
     ],
     ..Spec::of::<Params>("sql", "run a query, or execute statements, on a database")
 };
+
+/// Exactly one of `query` and `execute`, and not an empty one.
+fn sense(written: &Value) -> Result<(), String> {
+    let given = |key: &str| written.get(key).filter(|value| !value.is_null());
+    let (key, text) = match (given("query"), given("execute")) {
+        (Some(text), None) => ("query", text),
+        (None, Some(text)) => ("execute", text),
+        (Some(_), Some(_)) => return Err("both `query` and `execute`; make two steps of it".into()),
+        (None, None) => return Err("nothing to do; give it `query` or `execute`".into()),
+    };
+    if text.as_str().is_some_and(|text| text.trim().is_empty()) {
+        return Err(format!("`{key}` is empty"));
+    }
+    if key == "query" && given("transaction").is_some() {
+        return Err("`transaction` goes with `execute`".into());
+    }
+    Ok(())
+}
 
 fn class(written: &Value) -> Class {
     let query = match written {

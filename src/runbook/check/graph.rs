@@ -1,17 +1,26 @@
 //! `needs`: unknown phases, cycles; and which phases lie before which.
 
-use super::super::diagnostic::{Diagnostic, Problems, did_you_mean};
+use std::collections::{HashMap, HashSet};
+
+use super::super::diagnostic::{Diagnostic, Problems};
 use super::super::model::Runbook;
 use crate::graph::Graph;
 
 /// Reports what is wrong with `needs`; returns the graph of what is right about it.
 pub(super) fn check(runbook: &Runbook, problems: &mut Problems) -> Graph {
     let mut needs = Vec::with_capacity(runbook.phases.len());
+    let index: HashMap<&str, usize> = runbook
+        .phases
+        .iter()
+        .enumerate()
+        .map(|(at, phase)| (phase.name.as_str(), at))
+        .collect();
     for phase in &runbook.phases {
         let mut known = Vec::new();
+        let mut seen = HashSet::new();
         for need in &phase.needs {
-            match runbook.phase_index(need) {
-                Some(at) if known.contains(&at) => {
+            match index.get(need.as_str()).copied() {
+                Some(at) if !seen.insert(at) => {
                     problems.push(Diagnostic::error(
                         "F015",
                         need.span,
@@ -19,13 +28,15 @@ pub(super) fn check(runbook: &Runbook, problems: &mut Problems) -> Graph {
                     ));
                 }
                 Some(at) => known.push(at),
+                None if problems.is_broken("phase", need) => {}
                 None => {
                     let names = runbook.phases.iter().map(|phase| phase.name.as_str());
                     let message =
                         format!("phase `{}` needs unknown phase `{}`", *phase.name, **need);
                     let found = Diagnostic::error("F012", need.span, message)
                         .label("no phase has this name");
-                    problems.push(found.maybe_help(did_you_mean(need, names)));
+                    let help = problems.did_you_mean(need, names);
+                    problems.push(found.maybe_help(help));
                 }
             }
         }
@@ -34,7 +45,14 @@ pub(super) fn check(runbook: &Runbook, problems: &mut Problems) -> Graph {
     let graph = Graph::new(needs);
     if let Some(cycle) = graph.cycle() {
         let name = |at: &usize| format!("`{}`", *runbook.phases[*at].name);
-        let path = cycle.iter().map(name).collect::<Vec<_>>().join(" needs ");
+        let path = match cycle.as_slice() {
+            [first @ .., _] if first.len() > 12 => {
+                let head: Vec<_> = first[..12].iter().map(name).collect();
+                let more = first.len() - 12;
+                format!("{} needs … and {more} more", head.join(" needs "))
+            }
+            all => all.iter().map(name).collect::<Vec<_>>().join(" needs "),
+        };
         let first = &runbook.phases[cycle[0]];
         let next = runbook.phases[cycle[1]].name.as_str();
         let span = first
@@ -42,11 +60,11 @@ pub(super) fn check(runbook: &Runbook, problems: &mut Problems) -> Graph {
             .iter()
             .find(|need| need.as_str() == next)
             .map_or(first.name.span, |need| need.span);
-        let found = Diagnostic::error(
-            "F016",
-            span,
-            format!("phases need each other in a circle: {path}"),
-        );
+        let message = match cycle.as_slice() {
+            [_, _] => format!("phase {} needs itself", name(&cycle[0])),
+            _ => format!("phases need each other in a circle: {path}"),
+        };
+        let found = Diagnostic::error("F016", span, message);
         problems.push(found.help("remove one of these needs"));
         return Graph::new(vec![Vec::new(); runbook.phases.len()]);
     }

@@ -10,61 +10,62 @@ use crate::expr::Expr;
 /// Adds lints.
 pub(super) fn check(runbook: &Runbook, catalog: &Catalog, problems: &mut Problems) {
     for (_, step) in runbook.steps() {
-        changing_step(step, catalog, problems);
-        if step.timeout.is_none() && matches!(step.action.key.as_str(), "shell") {
-            let default = if step.changes() { "1h" } else { "1m" };
-            let found = Diagnostic::warning(
-                "L103",
-                step.id.span,
-                format!("step `{}` has no `timeout`", *step.id),
-            );
-            problems.push(found.help(format!(
-                "the default of {default} applies; say what it should be"
-            )));
+        if step.changes() {
+            changing_step(step, catalog, problems);
         }
     }
     lonely_phases(runbook, problems);
     unused(runbook, problems);
 }
 
+/// What a changing step leaves unsaid, in one lint: three on each step would be read by nobody.
 fn changing_step(step: &Step, catalog: &Catalog, problems: &mut Problems) {
-    if !step.changes() {
-        return;
-    }
-    let leaves_nothing = catalog.get(&step.action.key).is_some_and(|spec| {
+    let id = step.id.as_str();
+    let key = step.action.key.as_str();
+    let leaves_nothing = catalog.get(key).is_some_and(|spec| {
         spec.key == "redis.roundtrip" || spec.key.ends_with(".backup") || spec.key == "notify"
     });
+    if step.action.class == Class::Reading && step.read_only == Some(false) {
+        let message = format!("step `{id}` says `read_only: false`, and `{key}` only reads");
+        let found = Diagnostic::warning("L108", step.id.span, message)
+            .help("remove `read_only`, unless the step changes something that ferry cannot see");
+        problems.push(found);
+        return;
+    }
     if leaves_nothing {
         return;
     }
-    if matches!(step.undo, Undo::Unsaid) {
-        let found = Diagnostic::warning("L101", step.id.span, format!("step `{}` changes things and says no `undo`", *step.id))
-            .help("write its undo, or `undo: none` when there is nothing to take back, or `read_only: true` when it changes nothing");
-        problems.push(found);
-    }
-    if step.done_when.is_none() && !step.idempotent {
-        let found = Diagnostic::warning(
+    let unsaid = [
+        (
+            matches!(step.undo, Undo::Unsaid),
+            "L101",
+            "`undo`",
+            "`undo`: write what takes it back, or `none` when nothing does; or say `read_only: true`",
+        ),
+        (
+            step.done_when.is_none() && !step.idempotent,
             "L102",
-            step.id.span,
-            format!(
-                "step `{}` has no `done_when` and is not `idempotent`",
-                *step.id
-            ),
-        )
-        .help("after a crash in the middle of it a person will have to say whether it was done");
-        problems.push(found);
-    }
-    if step.action.class == Class::Reading && step.read_only == Some(false) {
-        let found = Diagnostic::warning(
-            "L108",
-            step.id.span,
-            format!(
-                "step `{}` says `read_only: false`, and `{}` only reads",
-                *step.id, *step.action.key
-            ),
-        );
-        problems.push(found);
-    }
+            "`done_when`",
+            "`done_when`: without it, or `idempotent: true`, a crash in the middle has to be settled by a person",
+        ),
+        (
+            step.timeout.is_none() && key == "shell",
+            "L103",
+            "`timeout`",
+            "`timeout`: without it the step is ended after 1h",
+        ),
+    ];
+    let mut hits = unsaid.iter().filter(|(hit, ..)| *hit).peekable();
+    let Some((_, code, ..)) = hits.peek().copied() else {
+        return;
+    };
+    let keys: Vec<&str> = hits.clone().map(|(_, _, key, _)| *key).collect();
+    let message = format!(
+        "step `{id}` changes things and has no {}",
+        keys.join(", no ")
+    );
+    let found = Diagnostic::warning(code, step.id.span, message);
+    problems.push(hits.fold(found, |found, (.., help)| found.help(*help)));
 }
 
 /// A phase beside all others is most often a forgotten `needs`; one that is never entered, a slip.
@@ -94,11 +95,9 @@ fn lonely_phases(runbook: &Runbook, problems: &mut Problems) {
             .as_ref()
             .is_some_and(|when| when.text().trim() == "false")
         {
-            problems.push(Diagnostic::warning(
-                "L105",
-                phase.name.span,
-                format!("phase `{name}` is never entered: its `when` is `false`"),
-            ));
+            let message = format!("phase `{name}` is never entered: its `when` is `false`");
+            let found = Diagnostic::warning("L105", phase.name.span, message);
+            problems.push(found.help("remove the phase, or let an input decide"));
         }
     }
 }
@@ -108,20 +107,16 @@ fn unused(runbook: &Runbook, problems: &mut Problems) {
     used.runbook(runbook);
     for input in &runbook.inputs {
         if !used.inputs.contains(input.name.as_str()) {
-            problems.push(Diagnostic::warning(
-                "L106",
-                input.name.span,
-                format!("input `{}` is never used", *input.name),
-            ));
+            let message = format!("input `{}` is never used", *input.name);
+            let found = Diagnostic::warning("L106", input.name.span, message);
+            problems.push(found.help("remove it, or use it where its value is written out"));
         }
     }
     for target in &runbook.targets {
         if !used.targets.contains(target.name.as_str()) {
-            problems.push(Diagnostic::warning(
-                "L107",
-                target.name.span,
-                format!("target `{}` is never used", *target.name),
-            ));
+            let message = format!("target `{}` is never used", *target.name);
+            let found = Diagnostic::warning("L107", target.name.span, message);
+            problems.push(found.help("remove it, or use it where its value is written out"));
         }
     }
 }

@@ -5,7 +5,9 @@
 mod graph;
 mod lints;
 mod names;
+mod order;
 mod references;
+mod uses;
 
 use super::catalog::Catalog;
 use super::diagnostic::Problems;
@@ -16,6 +18,7 @@ pub fn check(runbook: &Runbook, catalog: &Catalog, problems: &mut Problems) {
     let order = graph::check(runbook, problems);
     let names = names::check(runbook, problems);
     references::check(runbook, catalog, &names, &order, problems);
+    uses::check(runbook, catalog, &names, problems);
     // lints on a runbook that cannot run are noise
     if !problems.has_errors() {
         lints::check(runbook, catalog, problems);

@@ -1,9 +1,9 @@
-//! Names: each step id once, whatever its case; and who answers to which.
+//! Names: each once, whatever its case and whatever letters look alike; and who answers to which.
 
 use std::collections::HashMap;
 
 use super::super::diagnostic::{Diagnostic, Problems};
-use super::super::model::{Runbook, Step, Undo};
+use super::super::model::{Runbook, Sp, Step, Undo};
 use super::super::node::Span;
 
 /// Where each step id stands: phase index and place in the phase.
@@ -11,29 +11,17 @@ pub(super) struct Names<'r> {
     pub(super) steps: HashMap<&'r str, (usize, usize)>,
 }
 
-/// Reports ids that stand twice, or that differ only in case.
+/// Reports names that stand twice, or that people cannot tell apart.
 pub(super) fn check<'r>(runbook: &'r Runbook, problems: &mut Problems) -> Names<'r> {
     let mut steps = HashMap::new();
-    let mut seen: HashMap<String, (Span, &str)> = HashMap::new();
-    let mut see = |step: &'r Step, problems: &mut Problems| {
-        let entry = (step.id.span, step.id.as_str());
-        if let Some((first, name)) = seen.insert(step.id.to_ascii_lowercase(), entry) {
-            let message = if name == step.id.as_str() {
-                format!("two steps are called `{name}`")
-            } else {
-                format!("the ids `{name}` and `{}` differ only in case", *step.id)
-            };
-            problems
-                .push(Diagnostic::error("F015", step.id.span, message).also(first, "the first"));
-        }
-    };
+    let mut ids = Alike::new(
+        "step",
+        runbook.phases.iter().map(|phase| phase.steps.len()).sum(),
+    );
     for (phase_at, phase) in runbook.phases.iter().enumerate() {
         for (step_at, step) in phase.steps.iter().enumerate() {
-            see(step, problems);
-            steps.insert(step.id.as_str(), (phase_at, step_at));
-            if let Undo::Steps(undo) = &step.undo {
-                undo.iter().for_each(|step| see(step, problems));
-            }
+            ids.step(step, problems);
+            steps.entry(step.id.as_str()).or_insert((phase_at, step_at));
         }
     }
     let rollback = &runbook.rollback;
@@ -43,7 +31,98 @@ pub(super) fn check<'r>(runbook: &'r Runbook, problems: &mut Problems) -> Names<
         &rollback.verify,
         &rollback.notify,
     ] {
-        part.iter().for_each(|step| see(step, problems));
+        part.iter().for_each(|step| ids.step(step, problems));
+    }
+    let mut phases = Alike::new("phase", runbook.phases.len());
+    for phase in &runbook.phases {
+        phases.see(&phase.name, problems);
+    }
+    let mut targets = Alike::new("target", runbook.targets.len());
+    for target in &runbook.targets {
+        targets.see(&target.name, problems);
+    }
+    let mut inputs = Alike::new("input", runbook.inputs.len());
+    for input in &runbook.inputs {
+        inputs.see(&input.name, problems);
     }
     Names { steps }
+}
+
+/// Names seen so far, by what they look like and without their case.
+struct Alike<'r> {
+    what: &'static str,
+    looks: HashMap<String, (Span, &'r str)>,
+    lower: HashMap<String, (Span, &'r str)>,
+}
+
+impl<'r> Alike<'r> {
+    fn new(what: &'static str, names: usize) -> Self {
+        Self {
+            what,
+            looks: HashMap::with_capacity(names),
+            lower: HashMap::with_capacity(names),
+        }
+    }
+
+    fn step(&mut self, step: &'r Step, problems: &mut Problems) {
+        self.see(&step.id, problems);
+        if let Undo::Steps(undo) = &step.undo {
+            undo.iter().for_each(|step| self.see(&step.id, problems));
+        }
+    }
+
+    fn see(&mut self, name: &'r Sp<String>, problems: &mut Problems) {
+        let entry = (name.span, name.as_str());
+        let alike = self.looks.insert(looks(name), entry);
+        let cased = self.lower.insert(name.to_ascii_lowercase(), entry);
+        let Some((first, other)) = alike.or(cased) else {
+            return;
+        };
+        let what = self.what;
+        let message = if other == name.as_str() {
+            format!("two {what}s are called `{other}`")
+        } else if other.eq_ignore_ascii_case(name) {
+            format!(
+                "the {what} names `{other}` and `{}` differ only in case",
+                **name
+            )
+        } else {
+            format!("the {what} names `{other}` and `{}` look alike", **name)
+        };
+        let found = Diagnostic::error("F015", name.span, message)
+            .also(first, "the first")
+            .help("give one of them another name: they are told apart by people, at night");
+        problems.push(found);
+    }
+}
+
+/// A name with everything made equal that looks equal: `0` and `O`, `1`, `l` and `I`, `-` and `_`.
+fn looks(name: &str) -> String {
+    let same = |c: char| match c {
+        '0' => 'O',
+        '1' | 'I' => 'l',
+        '_' => '-',
+        c => c,
+    };
+    name.chars().map(same).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::looks;
+
+    #[test]
+    fn what_looks_alike_is_one() {
+        for (one, other) in [("a0", "aO"), ("l1", "Il"), ("flush-a", "flush_a")] {
+            assert_eq!(looks(one), looks(other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("a1", "a2"),
+            ("step-10", "step-11"),
+            ("warm", "worm"),
+            ("mail", "mall"),
+        ] {
+            assert_ne!(looks(one), looks(other), "{one} {other}");
+        }
+    }
 }

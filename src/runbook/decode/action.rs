@@ -7,7 +7,6 @@ use super::super::model::{ActionUse, SnapshotDef, Sp};
 use super::super::node::{Entry, Kind, Node, Span};
 use super::super::params::Params;
 use super::fields::{Cx, Fields, inside};
-use super::step::check_params;
 use crate::expr::{self, Template};
 
 /// Actions of the language that are not built yet; refused by name rather than as unknown.
@@ -19,20 +18,22 @@ const LATER: &[&str] = &[
     "prometheus.query",
 ];
 
-/// The one action among the keys that nobody has asked for.
+/// The one action among the keys that nobody has asked for. Without one it is [`unread`], so that
+/// the rest of the step is still looked at.
 pub(super) fn of_step(
-    cx: &mut Cx<'_>,
-    fields: Fields<'_>,
+    cx: &mut Cx<'_, '_>,
+    fields: &Fields<'_>,
     node: &Node,
     target: Option<Sp<String>>,
-) -> Option<ActionUse> {
+) -> ActionUse {
+    fields.empty(cx);
     let mut found: Option<(&Entry, Spec)> = None;
     let mut wrong = false;
     let rest: Vec<&Entry> = fields.rest().collect();
     for entry in rest {
         let Some(spec) = cx.catalog.get(&entry.key).copied() else {
             wrong = true;
-            unknown_key(cx, &fields, entry);
+            unknown_key(cx, fields, entry);
             continue;
         };
         match &found {
@@ -49,23 +50,34 @@ pub(super) fn of_step(
             }
         }
     }
-    let Some((entry, spec)) = found else {
-        if !wrong {
-            let start = node.span.start as usize;
-            let problem = Diagnostic::error(
-                "F017",
-                Span::new(start, start + 1),
-                "a step without an action",
-            )
-            .help("give it one action key, such as `shell:`, `redis:`, `sql:` or `http:`");
-            cx.problems.push(problem);
+    match found {
+        Some((entry, spec)) => action_use(cx, entry, &spec, target),
+        None => {
+            if !wrong {
+                let message = "a step without an action";
+                let problem = Diagnostic::error("F017", node.head(), message)
+                    .help("give it one action key, such as `shell:`, `redis:`, `sql:` or `http:`");
+                cx.problems.push(problem);
+            }
+            unread(node.head(), target)
         }
-        return None;
-    };
-    Some(action_use(cx, entry, &spec, target))
+    }
 }
 
-fn unknown_key(cx: &mut Cx<'_>, fields: &Fields<'_>, entry: &Entry) {
+/// What stands for an action that could not be read; nothing is known of its result.
+fn unread(span: Span, target: Option<Sp<String>>) -> ActionUse {
+    ActionUse {
+        key: Sp {
+            value: String::new(),
+            span,
+        },
+        params: Params::Constant(serde_json::Value::Null),
+        target,
+        class: Class::Reading,
+    }
+}
+
+fn unknown_key(cx: &mut Cx<'_, '_>, fields: &Fields<'_>, entry: &Entry) {
     if LATER.contains(&&*entry.key) {
         let message = format!(
             "the action `{}` is not carried out by this version",
@@ -74,65 +86,49 @@ fn unknown_key(cx: &mut Cx<'_>, fields: &Fields<'_>, entry: &Entry) {
         cx.error("F090", entry.key_span, message);
         return;
     }
-    let actions: Vec<&str> = cx.catalog.iter().map(|spec| spec.key).collect();
-    if entry.key.contains('.') && did_you_mean(&entry.key, actions.iter().copied()).is_none() {
-        let family = entry.key.split('.').next().unwrap_or_default();
-        let near: Vec<_> = actions
-            .iter()
-            .filter(|key| key.starts_with(family))
-            .map(|key| format!("`{key}`"))
-            .collect();
-        let help = if near.is_empty() {
-            actions.join(", ")
-        } else {
-            near.join(", ")
-        };
-        let problem = Diagnostic::error(
-            "F018",
-            entry.key_span,
-            format!("unknown action `{}`", entry.key),
-        );
-        cx.problems.push(problem.help(format!("there are {help}")));
+    let catalog = cx.catalog;
+    let actions: Vec<&str> = catalog.iter().map(|spec| spec.key).collect();
+    let Some((family, _)) = entry.key.split_once('.') else {
+        fields.unknown(cx, entry, &actions);
         return;
-    }
-    fields.unknown(cx, entry, &actions);
+    };
+    let key: String = entry.key.chars().take(64).collect();
+    let message = format!("unknown action `{}`", key.escape_debug());
+    let help = did_you_mean(&entry.key, actions.iter().copied()).unwrap_or_else(|| {
+        let mut near: Vec<&str> = actions.clone();
+        near.retain(|key| key.split('.').next() == Some(family));
+        let names = if near.is_empty() { actions } else { near };
+        format!("there are `{}`", names.join("`, `"))
+    });
+    cx.problems
+        .push(Diagnostic::error("F018", entry.key_span, message).help(help));
 }
 
 fn action_use(
-    cx: &mut Cx<'_>,
+    cx: &mut Cx<'_, '_>,
     entry: &Entry,
     spec: &Spec,
     target: Option<Sp<String>>,
 ) -> ActionUse {
-    check_params(cx, spec, &entry.value, entry.key_span);
-    refuse_holes(cx, spec, &entry.value);
-    let params = params_of(cx, &entry.value, spec.short);
-    let class = (spec.class)(&params.as_written());
-    if let (Some(target), true) = (&target, spec.targets.is_empty()) {
-        let problem = Diagnostic::error(
-            "F019",
-            target.span,
-            format!("`{}` takes no target", spec.key),
+    let fits = check_params(cx, spec, entry);
+    let refused = refuse_holes(cx, spec, &entry.value);
+    // what is refused as a whole is not looked into
+    let params = match refused {
+        true => Params::Constant(entry.value.to_json()),
+        false => params_of(cx, &entry.value, spec.short),
+    };
+    let written = params.as_written();
+    if let (true, Err(message)) = (fits && !refused, (spec.sense)(&written)) {
+        let (message, help) = split_help(&message);
+        let found = Diagnostic::error(
+            "F013",
+            place_of(entry),
+            format!("`{}`: {message}", spec.key),
         );
-        cx.problems.push(problem.help("remove `target`"));
+        cx.problems.push(found.maybe_help(help));
     }
-    if target.is_none() && !spec.targets.is_empty() && !spec.target_optional {
-        let kinds: Vec<_> = spec
-            .targets
-            .iter()
-            .map(|kind| format!("`{}`", kind.key()))
-            .collect();
-        let problem = Diagnostic::error(
-            "F019",
-            entry.key_span,
-            format!("`{}` needs a `target`", spec.key),
-        )
-        .help(format!(
-            "name a target of kind {} beside it",
-            kinds.join(" or ")
-        ));
-        cx.problems.push(problem);
-    }
+    let class = (spec.class)(&written);
+    check_target(cx, entry, spec, target.as_ref());
     ActionUse {
         key: Sp {
             value: spec.key.to_owned(),
@@ -144,40 +140,128 @@ fn action_use(
     }
 }
 
-/// Refuses `${{ }}` where the text is a program: shell, SQL, a command line.
-fn refuse_holes(cx: &mut Cx<'_>, spec: &Spec, node: &Node) {
-    let refuse = |cx: &mut Cx<'_>, text: &Node| {
+fn check_target(cx: &mut Cx<'_, '_>, entry: &Entry, spec: &Spec, target: Option<&Sp<String>>) {
+    if let (Some(target), true) = (target, spec.targets.is_empty()) {
+        let message = format!("`{}` takes no target", spec.key);
+        let problem = Diagnostic::error("F019", target.span, message);
+        cx.problems.push(problem.help("remove `target`"));
+    }
+    if target.is_none() && !spec.targets.is_empty() && !spec.target_optional {
+        let kinds: Vec<_> = spec.targets.iter().map(|kind| kind.key()).collect();
+        let message = format!("`{}` needs a `target`", spec.key);
+        let problem = Diagnostic::error("F019", entry.key_span, message);
+        cx.problems.push(problem.help(format!(
+            "name a target of kind `{}` beside it",
+            kinds.join("` or `")
+        )));
+    }
+}
+
+/// The value where there is one to point at, else the key.
+fn place_of(entry: &Entry) -> Span {
+    if entry.value.span.range().is_empty() {
+        entry.key_span
+    } else {
+        entry.value.head()
+    }
+}
+
+/// Checks the shape of the parameters by the action's own type. A scalar is its short form: it is
+/// checked as the mapping that it stands for.
+fn check_params(cx: &mut Cx<'_, '_>, spec: &Spec, entry: &Entry) -> bool {
+    let node = &entry.value;
+    if node.tag.is_some() {
+        return false;
+    }
+    let long;
+    let checked = match (&node.kind, spec.short) {
+        (Kind::Scalar { .. }, None) if !node.is_null() => {
+            let message = format!("`{}` takes a mapping, not {}", spec.key, node.describe());
+            cx.error("F013", node.span, message);
+            return false;
+        }
+        (Kind::Scalar { .. }, Some(field)) if !node.is_null() => {
+            long = Node {
+                kind: Kind::Map(vec![Entry {
+                    key: field.into(),
+                    key_span: entry.key_span,
+                    value: node.clone(),
+                }]),
+                span: node.span,
+                tag: None,
+            };
+            &long
+        }
+        _ => node,
+    };
+    let Err(error) = (spec.check)(checked) else {
+        return true;
+    };
+    let missing = error.message.starts_with("missing");
+    let mut found = error.diagnostic(node.span);
+    if missing {
+        found.message = format!("`{}`: {}", spec.key, found.message);
+        found.span = place_of(entry);
+    }
+    let (message, help) = split_help(&found.message);
+    found.message = message.to_owned();
+    found.help.extend(help);
+    let number = node_at(node, found.span).and_then(Node::text);
+    if let (true, Some(number)) = (found.message.contains("is not a duration"), number) {
+        let unit = number.bytes().all(|byte| byte.is_ascii_digit());
+        found
+            .help
+            .extend(unit.then(|| format!("say the unit: `{number}s`")));
+    }
+    cx.problems.push(found);
+    false
+}
+
+/// The scalar at a place.
+fn node_at(node: &Node, span: Span) -> Option<&Node> {
+    match &node.kind {
+        Kind::Scalar { .. } => (node.span == span).then_some(node),
+        Kind::List(items) => items.iter().find_map(|item| node_at(item, span)),
+        Kind::Map(entries) => entries.iter().find_map(|entry| node_at(&entry.value, span)),
+    }
+}
+
+/// Messages of actions put the way out behind a semicolon.
+fn split_help(message: &str) -> (&str, Option<String>) {
+    match message.split_once("; ") {
+        Some((message, help)) => (message, Some(help.to_owned())),
+        None => (message, None),
+    }
+}
+
+/// Refuses `${{ }}` where the text is a program: shell, SQL, a command line. Says whether it did.
+fn refuse_holes(cx: &mut Cx<'_, '_>, spec: &Spec, node: &Node) -> bool {
+    let programs: Vec<&Node> = match (&node.kind, spec.short) {
+        (Kind::Scalar { .. }, Some(short)) if spec.program_text.contains(&short) => vec![node],
+        (Kind::Map(entries), _) => entries
+            .iter()
+            .filter(|entry| spec.program_text.contains(&&*entry.key))
+            .map(|entry| &entry.value)
+            .collect(),
+        _ => return false,
+    };
+    let mut refused = false;
+    for text in programs {
         let Some(at) = text.text().and_then(expr::find_hole) else {
-            return;
+            continue;
         };
+        refused = true;
         let message = format!("`${{{{ }}}}` in the program text of `{}`", spec.key);
         let problem = Diagnostic::error("F022", inside(text, &at), message)
             .label("a value here would become program text")
             .help(spec.values_go_in);
         cx.problems.push(problem);
-    };
-    match &node.kind {
-        Kind::Scalar { .. }
-            if spec
-                .short
-                .is_some_and(|short| spec.program_text.contains(&short)) =>
-        {
-            refuse(cx, node)
-        }
-        Kind::Map(entries) => {
-            let programs = entries
-                .iter()
-                .filter(|entry| spec.program_text.contains(&&*entry.key));
-            programs
-                .filter(|entry| entry.value.text().is_some())
-                .for_each(|entry| refuse(cx, &entry.value));
-        }
-        _ => {}
     }
+    refused
 }
 
 /// Parameters with their holes compiled; a scalar becomes the short form's parameter.
-pub(super) fn params_of(cx: &mut Cx<'_>, node: &Node, short: Option<&str>) -> Params {
+pub(super) fn params_of(cx: &mut Cx<'_, '_>, node: &Node, short: Option<&str>) -> Params {
     match (&node.kind, short) {
         (Kind::Scalar { .. }, Some(field)) if !node.is_null() => {
             let text = node.text().unwrap_or_default();
@@ -203,12 +287,12 @@ pub(super) fn params_of(cx: &mut Cx<'_>, node: &Node, short: Option<&str>) -> Pa
     }
 }
 
-fn holes(cx: &mut Cx<'_>, node: &Node, text: &str) -> Params {
+fn holes(cx: &mut Cx<'_, '_>, node: &Node, text: &str) -> Params {
     if !text.contains("${{") {
         return Params::Constant(text.into());
     }
     match Template::parse(text) {
-        Ok(template) => Params::Text(template),
+        Ok(template) => Params::Text(template, node.span),
         Err(error) => {
             cx.compile_error(node, error);
             Params::Constant(text.into())
@@ -242,7 +326,7 @@ pub(super) fn waiting(span: Span) -> ActionUse {
 }
 
 /// Probes read: an action that changes is refused there.
-pub(super) fn must_read(cx: &mut Cx<'_>, what: &str, call: &ActionUse, said: Option<bool>) {
+pub(super) fn must_read(cx: &mut Cx<'_, '_>, what: &str, call: &ActionUse, said: Option<bool>) {
     if call.class == Class::Changing && said != Some(true) {
         let message = format!(
             "{what} may only read, and `{}` can change things",
@@ -256,7 +340,7 @@ pub(super) fn must_read(cx: &mut Cx<'_>, what: &str, call: &ActionUse, said: Opt
 }
 
 /// The `snapshots` block.
-pub(super) fn snapshots(cx: &mut Cx<'_>, node: &Node) -> Vec<SnapshotDef> {
+pub(super) fn snapshots(cx: &mut Cx<'_, '_>, node: &Node) -> Vec<SnapshotDef> {
     let Some(entries) = Fields::of(cx, "`snapshots`", node).map(|_| node.map().unwrap_or_default())
     else {
         return Vec::new();
@@ -264,6 +348,7 @@ pub(super) fn snapshots(cx: &mut Cx<'_>, node: &Node) -> Vec<SnapshotDef> {
     let mut snapshots = Vec::new();
     for entry in entries {
         cx.check_name("snapshot name", &entry.key, entry.key_span);
+        cx.problems.broke("snapshot", &entry.key);
         let Some(mut fields) = Fields::of(cx, "a snapshot", &entry.value) else {
             continue;
         };
@@ -273,9 +358,7 @@ pub(super) fn snapshots(cx: &mut Cx<'_>, node: &Node) -> Vec<SnapshotDef> {
         let said = fields
             .get("read_only")
             .and_then(|node| cx.bool("read_only", node));
-        let Some(call) = of_step(cx, fields, &entry.value, target) else {
-            continue;
-        };
+        let call = of_step(cx, &fields, &entry.value, target);
         must_read(cx, "a snapshot", &call, said);
         let name = Sp {
             value: entry.key.to_string(),

@@ -3,43 +3,61 @@
 use std::time::Duration;
 
 use super::super::catalog::Catalog;
-use super::super::diagnostic::{Diagnostic, Problems, did_you_mean};
+use super::super::diagnostic::{Diagnostic, Problems};
 use super::super::model::Sp;
 use super::super::node::{Entry, Node, Scalar, Span};
 use super::super::units;
 use crate::expr::{CompileError, Expr, Template};
 
 /// What the decoding functions share.
-pub(super) struct Cx<'c> {
+pub(super) struct Cx<'c, 'p> {
     pub(super) catalog: &'c Catalog,
-    pub(super) problems: Problems,
+    pub(super) problems: &'p mut Problems,
 }
 
-impl Cx<'_> {
+impl Cx<'_, '_> {
     pub(super) fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) {
         self.problems.push(Diagnostic::error(code, span, message));
     }
 
-    fn wrong_type(&mut self, what: &str, wanted: &str, node: &Node) {
-        let message = format!("`{what}` must be {wanted}, not {}", node.describe());
-        let mut found = Diagnostic::error("F013", node.span, message);
-        if let Some(tag) = &node.tag {
-            found = found.help(format!(
-                "`{tag}` was read as a YAML tag: put the whole value in quotes"
-            ));
+    /// `what` is shown as it is: with backticks for a key, without for a thing. A tag was told
+    /// when the text was read.
+    pub(super) fn wrong_type(
+        &mut self,
+        what: &str,
+        wanted: &str,
+        node: &Node,
+        help: Option<String>,
+    ) {
+        if node.tag.is_some() {
+            return;
         }
-        self.problems.push(found);
+        let message = format!("{what} must be {wanted}, not {}", node.describe());
+        let found = Diagnostic::error("F013", node.head(), message);
+        self.problems.push(found.maybe_help(help));
     }
 
-    /// Text, as written.
+    /// Text that is not empty, as written.
     pub(super) fn text(&mut self, what: &str, node: &Node) -> Option<Sp<String>> {
+        let text = self.any_text(&format!("`{what}`"), node)?;
+        if text.trim().is_empty() {
+            self.error("F014", node.span, format!("`{what}` is empty"));
+            return None;
+        }
+        Some(text)
+    }
+
+    fn any_text(&mut self, what: &str, node: &Node) -> Option<Sp<String>> {
         match node.text() {
             Some(text) if node.tag.is_none() => Some(Sp {
                 value: text.to_owned(),
                 span: node.span,
             }),
             _ => {
-                self.wrong_type(what, "text", node);
+                let help = node
+                    .map()
+                    .map(|_| "text that holds `: ` needs quotes".to_owned());
+                self.wrong_type(what, "text", node, help);
                 None
             }
         }
@@ -47,7 +65,7 @@ impl Cx<'_> {
 
     /// A name that ids and messages can hold.
     pub(super) fn name(&mut self, what: &str, node: &Node) -> Option<Sp<String>> {
-        let name = self.text(what, node)?;
+        let name = self.any_text(&format!("a {what}"), node)?;
         self.check_name(what, &name, name.span).then_some(name)
     }
 
@@ -57,13 +75,20 @@ impl Cx<'_> {
         if !name.is_empty() && name.len() <= 64 && name.chars().all(good) {
             return true;
         }
-        let found = Diagnostic::error(
-            "F014",
-            span,
-            format!("`{}` is no {what}", name.escape_debug()),
-        )
-        .help("use ASCII letters, digits, `-`, `_` and `.`, at most 64 of them");
-        self.problems.push(found);
+        let help = if name.contains(invisible) {
+            "it holds a character that cannot be seen: type the name again"
+        } else if name.contains(',') {
+            "several names make a list: `[one, two]`"
+        } else {
+            "use ASCII letters, digits, `-`, `_` and `.`, at most 64 of them"
+        };
+        let shown: String = name.chars().take(64).collect();
+        let message = match name.is_empty() {
+            true => format!("an empty {what}"),
+            false => format!("`{}` is no {what}", shown.escape_debug()),
+        };
+        self.problems
+            .push(Diagnostic::error("F014", span, message).help(help));
         false
     }
 
@@ -84,7 +109,10 @@ impl Cx<'_> {
         match units::Span::parse(&text) {
             Ok(span) => Some(span.0),
             Err(message) => {
-                self.error("F014", node.span, format!("`{what}`: {message}"));
+                let found = Diagnostic::error("F014", node.span, format!("`{what}`: {message}"));
+                let unit = matches!(node.scalar(), Some(Scalar::Int(_) | Scalar::Float(_)));
+                let help = unit.then(|| format!("say the unit: `{}s`", *text));
+                self.problems.push(found.maybe_help(help));
                 None
             }
         }
@@ -92,22 +120,38 @@ impl Cx<'_> {
 
     /// `true` or `false`.
     pub(super) fn bool(&mut self, what: &str, node: &Node) -> Option<bool> {
-        if let Some(Scalar::Bool(value)) = node.scalar() {
-            return Some(value);
-        }
-        self.wrong_type(what, "`true` or `false`", node);
+        let text = match node.scalar() {
+            Some(Scalar::Bool(value)) => return Some(value),
+            Some(Scalar::Text(text)) => text,
+            _ => "",
+        };
+        let help = match text.to_ascii_lowercase().as_str() {
+            "yes" | "on" | "y" | "true" => Some("write `true`, without quotes"),
+            "no" | "off" | "n" | "false" => Some("write `false`, without quotes"),
+            _ => None,
+        };
+        let help = help.map(str::to_owned);
+        self.wrong_type(&format!("`{what}`"), "`true` or `false`", node, help);
         None
     }
 
     /// A whole number within bounds.
     pub(super) fn number(&mut self, what: &str, node: &Node, from: i64, to: i64) -> Option<i64> {
-        match node.scalar() {
-            Some(Scalar::Int(n)) if (from..=to).contains(&n) => Some(n),
-            _ => {
-                self.wrong_type(what, &format!("a whole number from {from} to {to}"), node);
-                None
+        let help = match node.scalar() {
+            Some(Scalar::Int(n)) if (from..=to).contains(&n) => return Some(n),
+            Some(Scalar::Text(text)) => {
+                let digits = text.trim_start_matches('0');
+                let n = digits
+                    .parse::<i64>()
+                    .ok()
+                    .filter(|n| (from..=to).contains(n));
+                n.map(|n| format!("write `{n}`"))
             }
-        }
+            _ => None,
+        };
+        let wanted = format!("a whole number from {from} to {to}");
+        self.wrong_type(&format!("`{what}`"), &wanted, node, help);
+        None
     }
 
     /// An expression.
@@ -136,9 +180,10 @@ impl Cx<'_> {
 
     /// Plain YAML bites where expressions are written; each bite is told in words.
     fn not_an_expression(&mut self, what: &str, node: &Node) {
-        let help = if let Some(tag) = &node.tag {
-            format!("`{tag}` was read as a YAML tag: put the expression in quotes")
-        } else if node.map().is_some() {
+        if node.tag.is_some() {
+            return;
+        }
+        let help = if node.map().is_some() {
             "`: ` in plain text makes a mapping: put the expression in quotes".to_owned()
         } else if node.list().is_some() {
             "write one expression an item, or put one that starts with `[` in quotes".to_owned()
@@ -147,7 +192,7 @@ impl Cx<'_> {
         };
         let message = format!("`{what}` must be an expression, not {}", node.describe());
         self.problems
-            .push(Diagnostic::error("F020", node.span, message).help(help));
+            .push(Diagnostic::error("F020", node.head(), message).help(help));
     }
 
     /// One expression, or a list of them.
@@ -165,9 +210,9 @@ impl Cx<'_> {
         }
     }
 
-    /// Text with holes.
+    /// Text with holes; it may be empty.
     pub(super) fn template(&mut self, what: &str, node: &Node) -> Option<Sp<Template>> {
-        let text = self.text(what, node)?;
+        let text = self.any_text(&format!("`{what}`"), node)?;
         match Template::parse(&text) {
             Ok(value) => Some(Sp {
                 value,
@@ -204,21 +249,26 @@ pub(in crate::runbook) fn inside(node: &Node, part: &std::ops::Range<usize>) -> 
 pub(super) struct Fields<'n> {
     what: &'static str,
     entries: &'n [Entry],
-    span: Span,
+    head: Span,
     asked: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
     /// The mapping, or nothing with the mistake reported.
-    pub(super) fn of(cx: &mut Cx<'_>, what: &'static str, node: &'n Node) -> Option<Self> {
+    pub(super) fn of(cx: &mut Cx<'_, '_>, what: &'static str, node: &'n Node) -> Option<Self> {
         let Some(entries) = node.map() else {
-            cx.wrong_type(what, "a mapping", node);
+            let help = match what {
+                "`retry`" => Some("write `retry: { limit: 3 }`".to_owned()),
+                "`requires_backup`" => Some("write `requires_backup: { step: ID }`".to_owned()),
+                _ => None,
+            };
+            cx.wrong_type(what, "a mapping", node, help);
             return None;
         };
         Some(Self {
             what,
             entries,
-            span: node.span,
+            head: node.head(),
             asked: Vec::new(),
         })
     }
@@ -239,11 +289,13 @@ impl<'n> Fields<'n> {
     }
 
     /// The value of a key that must be there.
-    pub(super) fn require(&mut self, cx: &mut Cx<'_>, key: &'static str) -> Option<&'n Node> {
+    pub(super) fn require(&mut self, cx: &mut Cx<'_, '_>, key: &'static str) -> Option<&'n Node> {
         let found = self.get(key);
         if found.is_none() {
-            let place = Span::new(self.span.start as usize, self.span.start as usize + 1);
-            cx.error("F011", place, format!("{} has no `{key}`", self.what));
+            // a key without a value is reported as such
+            if self.key_span(key).is_none() {
+                cx.error("F011", self.head, format!("{} has no `{key}`", self.what));
+            }
         }
         found
     }
@@ -256,26 +308,52 @@ impl<'n> Fields<'n> {
     }
 
     /// Reports every key that nobody asked for.
-    pub(super) fn finish(self, cx: &mut Cx<'_>) {
+    pub(super) fn finish(self, cx: &mut Cx<'_, '_>) {
+        self.empty(cx);
         for entry in self.rest() {
             self.unknown(cx, entry, &[]);
         }
     }
 
+    /// Reports every key that was asked for and says nothing: an `expect:` that was left empty
+    /// must not pass as none.
+    pub(super) fn empty(&self, cx: &mut Cx<'_, '_>) {
+        for entry in self.entries {
+            if entry.value.is_null()
+                && entry.value.tag.is_none()
+                && self.asked.contains(&&*entry.key)
+            {
+                let found = Diagnostic::error(
+                    "F011",
+                    entry.key_span,
+                    format!("`{}` has no value", entry.key),
+                )
+                .help("give it one, or remove the key");
+                cx.problems.push(found);
+            }
+        }
+    }
+
     /// Reports one unknown key; `more` are names that would also have been known.
-    pub(super) fn unknown(&self, cx: &mut Cx<'_>, entry: &Entry, more: &[&str]) {
+    pub(super) fn unknown(&self, cx: &mut Cx<'_, '_>, entry: &Entry, more: &[&str]) {
         let known = || self.asked.iter().copied().chain(more.iter().copied());
-        let near = did_you_mean(&entry.key, known());
-        let help = near.unwrap_or_else(|| {
-            let names = self
-                .asked
-                .iter()
-                .map(|name| format!("`{name}`"))
-                .collect::<Vec<_>>();
-            format!("known here: {}", names.join(", "))
-        });
-        let message = format!("{} has no key `{}`", self.what, entry.key);
+        let help = cx
+            .problems
+            .did_you_mean(&entry.key, known())
+            .unwrap_or_else(|| {
+                let mut names: Vec<&str> = self.asked.clone();
+                names.sort_unstable();
+                names.dedup();
+                format!("known here: `{}`", names.join("`, `"))
+            });
+        let key: String = entry.key.chars().take(64).collect();
+        let message = format!("{} has no key `{}`", self.what, key.escape_debug());
         cx.problems
             .push(Diagnostic::error("F010", entry.key_span, message).help(help));
     }
+}
+
+/// Characters that are not seen, or that turn the writing around.
+fn invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}')
 }

@@ -10,7 +10,7 @@ use super::action::params_of;
 use super::fields::{Cx, Fields};
 use crate::runbook::params::Params;
 
-pub(super) fn inputs(cx: &mut Cx<'_>, node: &Node) -> Vec<Input> {
+pub(super) fn inputs(cx: &mut Cx<'_, '_>, node: &Node) -> Vec<Input> {
     let Some(entries) = Fields::of(cx, "`inputs`", node).map(|_| node.map().unwrap_or_default())
     else {
         return Vec::new();
@@ -21,8 +21,9 @@ pub(super) fn inputs(cx: &mut Cx<'_>, node: &Node) -> Vec<Input> {
         .collect()
 }
 
-fn input(cx: &mut Cx<'_>, entry: &Entry) -> Option<Input> {
+fn input(cx: &mut Cx<'_, '_>, entry: &Entry) -> Option<Input> {
     cx.check_name("input name", &entry.key, entry.key_span);
+    cx.problems.broke("input", &entry.key);
     let mut fields = Fields::of(cx, "an input", &entry.value)?;
     let kind = fields.get("type").and_then(|node| input_kind(cx, node));
     let env = fields
@@ -43,7 +44,7 @@ fn input(cx: &mut Cx<'_>, entry: &Entry) -> Option<Input> {
     let choices: Vec<Value> = match choices.map(|node| (node, node.list())) {
         Some((_, Some(items))) => items.iter().map(|item| as_kind(kind, item)).collect(),
         Some((node, None)) => {
-            cx.error("F013", node.span, "`choices` must be a list");
+            cx.wrong_type("`choices`", "a list", node, None);
             Vec::new()
         }
         None => Vec::new(),
@@ -54,11 +55,21 @@ fn input(cx: &mut Cx<'_>, entry: &Entry) -> Option<Input> {
         cx.problems.push(found);
     }
     let value = default.map(|node| as_kind(kind, node));
-    if let (Some(node), Some(value)) = (default, &value) {
+    if let (Some(node), Some(value), false) = (default, &value, secret) {
         if !choices.is_empty() && !choices.contains(value) {
-            cx.error("F014", node.span, "the default is not one of the `choices`");
+            let shown: Vec<_> = choices
+                .iter()
+                .map(|choice| format!("`{}`", plain(choice)))
+                .collect();
+            let found = Diagnostic::error(
+                "F014",
+                node.head(),
+                "the default is not one of the `choices`",
+            );
+            cx.problems
+                .push(found.help(format!("the choices are {}", shown.join(", "))));
         } else if let Err(message) = check_kind(kind, value) {
-            cx.error("F014", node.span, message);
+            cx.error("F014", node.head(), message);
         }
     }
     Some(Input {
@@ -75,7 +86,13 @@ fn input(cx: &mut Cx<'_>, entry: &Entry) -> Option<Input> {
     })
 }
 
-fn input_kind(cx: &mut Cx<'_>, node: &Node) -> Option<InputKind> {
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn input_kind(cx: &mut Cx<'_, '_>, node: &Node) -> Option<InputKind> {
     let word = cx.text("type", node)?;
     let found = InputKind::NAMES.iter().find(|(name, _)| *name == *word);
     if found.is_none() {
@@ -124,7 +141,7 @@ pub(in crate::runbook) fn check_kind(kind: InputKind, value: &Value) -> Result<(
     }
 }
 
-pub(super) fn targets(cx: &mut Cx<'_>, node: &Node) -> Vec<TargetDef> {
+pub(super) fn targets(cx: &mut Cx<'_, '_>, node: &Node) -> Vec<TargetDef> {
     let Some(entries) = Fields::of(cx, "`targets`", node).map(|_| node.map().unwrap_or_default())
     else {
         return Vec::new();
@@ -135,8 +152,9 @@ pub(super) fn targets(cx: &mut Cx<'_>, node: &Node) -> Vec<TargetDef> {
         .collect()
 }
 
-fn target(cx: &mut Cx<'_>, entry: &Entry) -> Option<TargetDef> {
+fn target(cx: &mut Cx<'_, '_>, entry: &Entry) -> Option<TargetDef> {
     cx.check_name("target name", &entry.key, entry.key_span);
+    cx.problems.broke("target", &entry.key);
     let keys = Fields::of(cx, "a target", &entry.value).and(entry.value.map())?;
     let mut kinds = keys
         .iter()
@@ -163,6 +181,7 @@ fn target(cx: &mut Cx<'_>, entry: &Entry) -> Option<TargetDef> {
         .also(address.key_span, "the first");
         cx.problems.push(found);
     }
+    cx.text(kind.key(), &address.value)?;
     let url = cx.template(kind.key(), &address.value)?;
     let options = keys.iter().filter(|key| key.key != address.key);
     let options = options

@@ -31,16 +31,11 @@ const LATER: &[(&str, &str)] = &[
 const FOR_PEOPLE: &[&str] = &["people", "sign_off", "troubleshooting", "description"];
 
 /// Reads the tree of a text as a runbook. The model is there only when enough of it could be read.
-pub fn decode(root: &Node, catalog: &Catalog) -> (Option<Runbook>, Problems) {
-    let mut cx = Cx {
-        catalog,
-        problems: Problems::default(),
-    };
-    let runbook = runbook(&mut cx, root);
-    (runbook, cx.problems)
+pub fn decode(root: &Node, catalog: &Catalog, problems: &mut Problems) -> Option<Runbook> {
+    runbook(&mut Cx { catalog, problems }, root)
 }
 
-fn runbook(cx: &mut Cx<'_>, root: &Node) -> Option<Runbook> {
+fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
     let mut fields = Fields::of(cx, "the runbook", root)?;
     let name = fields
         .require(cx, "runbook")
@@ -115,7 +110,7 @@ fn runbook(cx: &mut Cx<'_>, root: &Node) -> Option<Runbook> {
     })
 }
 
-fn window(cx: &mut Cx<'_>, node: &Node) -> Window {
+fn window(cx: &mut Cx<'_, '_>, node: &Node) -> Window {
     let Some(mut fields) = Fields::of(cx, "`window`", node) else {
         return Window::default();
     };

@@ -6,7 +6,7 @@ use super::super::node::{Entry, Node};
 use super::fields::{Cx, Fields};
 use super::step;
 
-pub(super) fn phases(cx: &mut Cx<'_>, node: &Node) -> Vec<Phase> {
+pub(super) fn phases(cx: &mut Cx<'_, '_>, node: &Node) -> Vec<Phase> {
     let entries = match node.map() {
         Some(entries) if !entries.is_empty() => entries,
         Some(_) => {
@@ -18,13 +18,8 @@ pub(super) fn phases(cx: &mut Cx<'_>, node: &Node) -> Vec<Phase> {
             return Vec::new();
         }
         None => {
-            let found = Diagnostic::error(
-                "F013",
-                node.span,
-                format!("`phases` must be a mapping, not {}", node.describe()),
-            )
-            .help("write `phases:` and below it `name:` with its `steps:`");
-            cx.problems.push(found);
+            let help = "write `phases:` and below it `NAME:` with its `steps:`".to_owned();
+            cx.wrong_type("`phases`", "a mapping", node, Some(help));
             return Vec::new();
         }
     };
@@ -34,9 +29,12 @@ pub(super) fn phases(cx: &mut Cx<'_>, node: &Node) -> Vec<Phase> {
         .collect()
 }
 
-fn phase(cx: &mut Cx<'_>, entry: &Entry) -> Option<Phase> {
+fn phase(cx: &mut Cx<'_, '_>, entry: &Entry) -> Option<Phase> {
     cx.check_name("phase name", &entry.key, entry.key_span);
-    let mut fields = Fields::of(cx, "a phase", &entry.value)?;
+    let Some(mut fields) = Fields::of(cx, "a phase", &entry.value) else {
+        cx.problems.broke("phase", &entry.key);
+        return None;
+    };
     let title = fields
         .get("title")
         .and_then(|node| cx.text("title", node))
@@ -72,19 +70,14 @@ fn phase(cx: &mut Cx<'_>, entry: &Entry) -> Option<Phase> {
 }
 
 /// A list of steps; those without an id get one from `prefix` and their place.
-pub(super) fn steps(cx: &mut Cx<'_>, node: &Node, prefix: &str) -> Vec<Step> {
+pub(super) fn steps(cx: &mut Cx<'_, '_>, node: &Node, prefix: &str) -> Vec<Step> {
     let Some(items) = node.list() else {
-        let found = Diagnostic::error(
-            "F013",
-            node.span,
-            format!("steps must be a list, not {}", node.describe()),
-        )
-        .help("start each step with `- `");
-        cx.problems.push(found);
+        let help = "start each step with `- `".to_owned();
+        cx.wrong_type("steps", "a list", node, Some(help));
         return Vec::new();
     };
     if items.is_empty() {
-        cx.error("F011", node.span, format!("`{prefix}` has no steps"));
+        cx.error("F011", node.head(), "a list of steps is empty");
     }
     let numbered = items.iter().enumerate();
     numbered
@@ -92,11 +85,11 @@ pub(super) fn steps(cx: &mut Cx<'_>, node: &Node, prefix: &str) -> Vec<Step> {
         .collect()
 }
 
-pub(super) fn rollback(cx: &mut Cx<'_>, node: &Node) -> RollbackDef {
+pub(super) fn rollback(cx: &mut Cx<'_, '_>, node: &Node) -> RollbackDef {
     let Some(mut fields) = Fields::of(cx, "`rollback`", node) else {
         return RollbackDef::default();
     };
-    let mut part = |cx: &mut Cx<'_>, key: &'static str| match fields.get(key) {
+    let mut part = |cx: &mut Cx<'_, '_>, key: &'static str| match fields.get(key) {
         Some(node) => steps(cx, node, &format!("rollback-{key}")),
         None => Vec::new(),
     };

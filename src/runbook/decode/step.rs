@@ -2,27 +2,33 @@
 
 use std::time::Duration;
 
-use super::super::de;
 use super::super::diagnostic::{Diagnostic, did_you_mean};
 use super::super::model::{
     ForEach, Items, OutputDef, Poll, Probe, RequiredBackup, Retry, Sp, Step, Undo,
 };
-use super::super::node::{Node, Span};
+use super::super::node::Node;
 use super::action;
 use super::fields::{Cx, Fields};
 use super::phase;
 use crate::event::Cause;
 
 /// Reads a step; `made_id` is its id when the author gave none.
-pub(super) fn step(cx: &mut Cx<'_>, node: &Node, made_id: &str) -> Option<Step> {
+pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<Step> {
     let mut fields = Fields::of(cx, "a step", node)?;
     let id = match fields.get("id") {
-        Some(node) => cx.name("step id", node),
+        Some(node) => {
+            // a wrong id is still the id that others refer to
+            let _ = cx.name("step id", node);
+            node.text().map(|text| Sp {
+                value: text.to_owned(),
+                span: node.span,
+            })
+        }
         None => None,
     };
     let id = id.unwrap_or_else(|| Sp {
         value: made_id.to_owned(),
-        span: head(node),
+        span: node.head(),
     });
     let title = fields
         .get("title")
@@ -49,7 +55,10 @@ pub(super) fn step(cx: &mut Cx<'_>, node: &Node, made_id: &str) -> Option<Step> 
     let mut then_wait = fields
         .get("then_wait")
         .and_then(|node| poll(cx, "`then_wait`", node));
-    let waits = node.get("wait").filter(|wait| wait.map().is_some());
+    // `wait: { for: 5s }` lets time pass; with a probe it is a poll
+    let waits = node
+        .get("wait")
+        .filter(|wait| wait.map().is_some() && wait.get("for").is_none());
     if let Some(wait) = waits {
         let _ = fields.get("wait");
         then_wait = poll(cx, "`wait`", wait);
@@ -58,7 +67,10 @@ pub(super) fn step(cx: &mut Cx<'_>, node: &Node, made_id: &str) -> Option<Step> 
         .get("env")
         .map(|node| env(cx, node))
         .unwrap_or_default();
-    let cwd = fields.get("cwd").and_then(|node| cx.template("cwd", node));
+    let cwd = fields
+        .get("cwd")
+        .filter(|node| cx.text("cwd", node).is_some())
+        .and_then(|node| cx.template("cwd", node));
     let outputs = fields
         .get("outputs")
         .map(|node| outputs(cx, node))
@@ -94,7 +106,7 @@ pub(super) fn step(cx: &mut Cx<'_>, node: &Node, made_id: &str) -> Option<Step> 
             fields.finish(cx);
             action::waiting(wait.span)
         }
-        None => action::of_step(cx, fields, node, target)?,
+        None => action::of_step(cx, &fields, node, target),
     };
     Some(Step {
         id,
@@ -121,7 +133,7 @@ pub(super) fn step(cx: &mut Cx<'_>, node: &Node, made_id: &str) -> Option<Step> 
 }
 
 /// Keys of the language that this version does not carry out.
-fn refuse_later(cx: &mut Cx<'_>, fields: &mut Fields<'_>) {
+fn refuse_later(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) {
     for key in [
         "watch",
         "bands",
@@ -140,21 +152,20 @@ fn refuse_later(cx: &mut Cx<'_>, fields: &mut Fields<'_>) {
     }
 }
 
-/// The first byte of a node: where a step without an id is pointed at.
-fn head(node: &Node) -> Span {
-    Span::new(node.span.start as usize, node.span.start as usize + 1)
-}
-
-fn undo(cx: &mut Cx<'_>, node: &Node, id: &Sp<String>) -> Undo {
+fn undo(cx: &mut Cx<'_, '_>, node: &Node, id: &Sp<String>) -> Undo {
     match node.text() {
         Some("auto") => return Undo::Auto(node.span),
         Some("none") => return Undo::None,
         Some(_) => {
-            let message = format!(
-                "`undo` must be `auto`, `none` or a list of steps, not {}",
-                node.describe()
-            );
-            cx.error("F013", node.span, message);
+            let help = "an undo that runs a command is written `undo: [{ shell: COMMAND }]`";
+            let wanted = "`auto`, `none` or a list of steps";
+            cx.wrong_type("`undo`", wanted, node, Some(help.to_owned()));
+            return Undo::Unsaid;
+        }
+        None if node.map().is_some() => {
+            let help = "make it a list: start the step with `- `".to_owned();
+            let wanted = "`auto`, `none` or a list of steps";
+            cx.wrong_type("`undo`", wanted, node, Some(help));
             return Undo::Unsaid;
         }
         None => {}
@@ -162,7 +173,7 @@ fn undo(cx: &mut Cx<'_>, node: &Node, id: &Sp<String>) -> Undo {
     Undo::Steps(phase::steps(cx, node, &format!("{}.undo", **id)))
 }
 
-pub(super) fn probe(cx: &mut Cx<'_>, what: &'static str, node: &Node) -> Option<Probe> {
+pub(super) fn probe(cx: &mut Cx<'_, '_>, what: &'static str, node: &Node) -> Option<Probe> {
     let mut fields = Fields::of(cx, what, node)?;
     let expect = fields
         .get("expect")
@@ -175,26 +186,26 @@ pub(super) fn probe(cx: &mut Cx<'_>, what: &'static str, node: &Node) -> Option<
     let read_only = fields
         .get("read_only")
         .and_then(|node| cx.bool("read_only", node));
-    let call = action::of_step(cx, fields, node, target)?;
+    let call = action::of_step(cx, &fields, node, target);
     action::must_read(cx, what, &call, read_only);
     if expect.is_empty() {
         cx.error(
             "F011",
-            head(node),
+            node.head(),
             format!("{what} has no `expect`: it could not fail"),
         );
     }
     Some(Probe { call, expect })
 }
 
-pub(super) fn poll(cx: &mut Cx<'_>, what: &'static str, node: &Node) -> Option<Poll> {
+pub(super) fn poll(cx: &mut Cx<'_, '_>, what: &'static str, node: &Node) -> Option<Poll> {
     let mut fields = Fields::of(cx, what, node)?;
     let every = fields
         .get("every")
         .and_then(|node| cx.duration("every", node));
     let within = fields
         .require(cx, "within")
-        .and_then(|node| cx.duration("within", node))?;
+        .and_then(|node| cx.duration("within", node));
     let expect = fields
         .get("expect")
         .map(|node| cx.exprs("expect", node))
@@ -205,12 +216,12 @@ pub(super) fn poll(cx: &mut Cx<'_>, what: &'static str, node: &Node) -> Option<P
     let read_only = fields
         .get("read_only")
         .and_then(|node| cx.bool("read_only", node));
-    let call = action::of_step(cx, fields, node, target)?;
+    let call = action::of_step(cx, &fields, node, target);
     action::must_read(cx, what, &call, read_only);
     if expect.is_empty() {
         cx.error(
             "F011",
-            head(node),
+            node.head(),
             format!("{what} has no `expect`: nothing to wait for"),
         );
     }
@@ -221,11 +232,11 @@ pub(super) fn poll(cx: &mut Cx<'_>, what: &'static str, node: &Node) -> Option<P
     Some(Poll {
         probe,
         every,
-        within,
+        within: within?,
     })
 }
 
-fn retry(cx: &mut Cx<'_>, node: &Node) -> Option<Retry> {
+fn retry(cx: &mut Cx<'_, '_>, node: &Node) -> Option<Retry> {
     let mut fields = Fields::of(cx, "`retry`", node)?;
     let limit = fields
         .require(cx, "limit")
@@ -255,7 +266,7 @@ fn retry(cx: &mut Cx<'_>, node: &Node) -> Option<Retry> {
     })
 }
 
-fn causes(cx: &mut Cx<'_>, node: &Node) -> Vec<Cause> {
+fn causes(cx: &mut Cx<'_, '_>, node: &Node) -> Vec<Cause> {
     const WORDS: [(&str, Cause); 4] = [
         ("unreachable", Cause::Unreachable),
         ("timeout", Cause::Timeout),
@@ -279,28 +290,36 @@ fn causes(cx: &mut Cx<'_>, node: &Node) -> Vec<Cause> {
     causes
 }
 
-fn for_each(cx: &mut Cx<'_>, node: &Node, parallel: Option<i64>) -> Option<ForEach> {
+fn for_each(cx: &mut Cx<'_, '_>, node: &Node, parallel: Option<i64>) -> Option<ForEach> {
     let items = match node.list() {
         Some(items) => Items::Listed(items.iter().map(Node::to_json).collect()),
+        None if node.map().is_some() => {
+            cx.wrong_type("`for_each`", "a list or an expression", node, None);
+            return None;
+        }
         None => Items::Computed(cx.expr("for_each", node)?),
     };
     let parallel = parallel.and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
     Some(ForEach { items, parallel })
 }
 
-fn env(cx: &mut Cx<'_>, node: &Node) -> Vec<(String, Sp<crate::expr::Template>)> {
+fn env(cx: &mut Cx<'_, '_>, node: &Node) -> Vec<(String, Sp<crate::expr::Template>)> {
     let Some(entries) = node.map() else {
-        cx.error(
-            "F013",
-            node.span,
-            format!("`env` must be a mapping, not {}", node.describe()),
+        cx.wrong_type(
+            "`env`",
+            "a mapping",
+            node,
+            Some("write `env: { NAME: VALUE }`".to_owned()),
         );
         return Vec::new();
     };
     let mut env = Vec::new();
     for entry in entries {
         let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if !entry.key.chars().all(good) || entry.key.starts_with(|c: char| c.is_ascii_digit()) {
+        if entry.key.is_empty()
+            || !entry.key.chars().all(good)
+            || entry.key.starts_with(|c: char| c.is_ascii_digit())
+        {
             cx.error(
                 "F014",
                 entry.key_span,
@@ -313,12 +332,13 @@ fn env(cx: &mut Cx<'_>, node: &Node) -> Vec<(String, Sp<crate::expr::Template>)>
     env
 }
 
-fn outputs(cx: &mut Cx<'_>, node: &Node) -> Vec<(Sp<String>, OutputDef)> {
+fn outputs(cx: &mut Cx<'_, '_>, node: &Node) -> Vec<(Sp<String>, OutputDef)> {
     let Some(entries) = node.map() else {
-        cx.error(
-            "F013",
-            node.span,
-            format!("`outputs` must be a mapping, not {}", node.describe()),
+        cx.wrong_type(
+            "`outputs`",
+            "a mapping",
+            node,
+            Some("write `outputs: { NAME: VALUE }`".to_owned()),
         );
         return Vec::new();
     };
@@ -339,7 +359,7 @@ fn outputs(cx: &mut Cx<'_>, node: &Node) -> Vec<(Sp<String>, OutputDef)> {
     outputs
 }
 
-fn output_file(cx: &mut Cx<'_>, node: &Node) -> Option<OutputDef> {
+fn output_file(cx: &mut Cx<'_, '_>, node: &Node) -> Option<OutputDef> {
     let mut fields = Fields::of(cx, "an output", node)?;
     let json = fields.get("json").and_then(|node| cx.text("json", node));
     let text = fields.get("text").and_then(|node| cx.text("text", node));
@@ -350,7 +370,7 @@ fn output_file(cx: &mut Cx<'_>, node: &Node) -> Option<OutputDef> {
         _ => {
             cx.error(
                 "F014",
-                node.span,
+                node.head(),
                 "an output is an expression, `{ json: FILE }` or `{ text: FILE }`",
             );
             None
@@ -358,7 +378,7 @@ fn output_file(cx: &mut Cx<'_>, node: &Node) -> Option<OutputDef> {
     }
 }
 
-fn required_backup(cx: &mut Cx<'_>, node: &Node) -> Option<RequiredBackup> {
+fn required_backup(cx: &mut Cx<'_, '_>, node: &Node) -> Option<RequiredBackup> {
     let mut fields = Fields::of(cx, "`requires_backup`", node)?;
     let step = fields
         .require(cx, "step")
@@ -371,26 +391,4 @@ fn required_backup(cx: &mut Cx<'_>, node: &Node) -> Option<RequiredBackup> {
         step: step?,
         younger_than,
     })
-}
-
-/// For actions whose parameters are checked by their own type.
-pub(super) fn check_params(
-    cx: &mut Cx<'_>,
-    spec: &super::super::catalog::Spec,
-    node: &Node,
-    key_span: Span,
-) {
-    let short = matches!(node.kind, super::super::node::Kind::Scalar { .. });
-    if short && spec.short.is_some() && !node.is_null() {
-        return;
-    }
-    if let Err(error) = (spec.check)(node) {
-        let fallback = if node.span == Span::default() {
-            key_span
-        } else {
-            node.span
-        };
-        cx.problems
-            .push(de::DecodeError::diagnostic(error, fallback));
-    }
 }

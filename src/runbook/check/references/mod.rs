@@ -1,0 +1,342 @@
+//! What expressions and targets refer to exists, and is there when they are evaluated.
+
+mod wrong;
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::catalog::{Catalog, Spec};
+use super::super::diagnostic::{Diagnostic, Problems};
+use super::super::model::{
+    ActionUse, Input, Items, OutputDef, Probe, Runbook, Sp, Step, TargetDef, Undo,
+};
+use super::super::node::Span;
+use super::super::params::Params;
+use super::names::Names;
+use super::order::Order;
+use crate::expr::{Expr, Reference, Template};
+use crate::graph::Graph;
+
+/// What may be referred to at one place.
+#[derive(Clone, Copy)]
+struct Place<'r> {
+    /// The step, by phase and place in it; `None` in rollback, where any step may be referred to.
+    at: Option<(usize, usize)>,
+    /// What is known of `result`.
+    result: ResultOf<'r>,
+    /// Outputs of the step.
+    outputs: &'r [(Sp<String>, OutputDef)],
+    /// Whether `item` is there.
+    item: bool,
+    /// Whether inputs that are secret may be used.
+    secrets: bool,
+}
+
+/// What is known of `result` at a place.
+#[derive(Clone, Copy)]
+enum ResultOf<'r> {
+    /// It is not there.
+    Nothing,
+    /// It is there, of an action that could not be read.
+    Unknown,
+    /// It is there, of this action.
+    Action(&'r Spec),
+}
+
+struct References<'r, 'p> {
+    runbook: &'r Runbook,
+    catalog: &'r Catalog,
+    names: &'r Names<'r>,
+    targets: HashMap<&'r str, &'r TargetDef>,
+    inputs: HashMap<&'r str, &'r Input>,
+    phases: HashSet<&'r str>,
+    order: Order<'r>,
+    problems: &'p mut Problems,
+}
+
+/// Reports unknown and untimely references, unknown targets, targets of the wrong kind.
+pub(super) fn check(
+    runbook: &Runbook,
+    catalog: &Catalog,
+    names: &Names<'_>,
+    graph: &Graph,
+    problems: &mut Problems,
+) {
+    let targets = runbook.targets.iter();
+    let inputs = runbook.inputs.iter();
+    let mut references = References {
+        runbook,
+        catalog,
+        names,
+        targets: targets
+            .map(|target| (target.name.as_str(), target))
+            .collect(),
+        inputs: inputs.map(|input| (input.name.as_str(), input)).collect(),
+        phases: runbook
+            .phases
+            .iter()
+            .map(|phase| phase.name.as_str())
+            .collect(),
+        order: Order::new(graph),
+        problems,
+    };
+    references.targets();
+    references.snapshots();
+    for (at, phase) in runbook.phases.iter().enumerate() {
+        let place = Place {
+            at: Some((at, 0)),
+            result: ResultOf::Nothing,
+            outputs: &[],
+            item: false,
+            secrets: false,
+        };
+        phase
+            .when
+            .iter()
+            .for_each(|when| references.expr(when, place));
+        for (n, step) in phase.steps.iter().enumerate() {
+            references.step(step, Some((at, n)));
+        }
+    }
+    let rollback = &runbook.rollback;
+    for part in [
+        &rollback.first,
+        &rollback.last,
+        &rollback.verify,
+        &rollback.notify,
+    ] {
+        part.iter().for_each(|step| references.step(step, None));
+    }
+}
+
+impl<'r> References<'r, '_> {
+    fn targets(&mut self) {
+        let place = Place {
+            at: Some((0, 0)),
+            result: ResultOf::Nothing,
+            outputs: &[],
+            item: false,
+            secrets: true,
+        };
+        for target in &self.runbook.targets {
+            self.template(&target.url, place);
+            self.params(&target.options, place);
+        }
+    }
+
+    fn snapshots(&mut self) {
+        let place = Place {
+            at: Some((0, 0)),
+            result: ResultOf::Nothing,
+            outputs: &[],
+            item: false,
+            secrets: true,
+        };
+        for snapshot in &self.runbook.snapshots {
+            self.call(&snapshot.call, place);
+        }
+    }
+
+    fn step(&mut self, step: &'r Step, at: Option<(usize, usize)>) {
+        let before = Place {
+            at,
+            result: ResultOf::Nothing,
+            outputs: &[],
+            item: step.for_each.is_some(),
+            secrets: false,
+        };
+        if let Some(for_each) = &step.for_each {
+            if let Items::Computed(expr) = &for_each.items {
+                self.expr(
+                    expr,
+                    Place {
+                        item: false,
+                        ..before
+                    },
+                );
+            }
+        }
+        step.when.iter().for_each(|when| {
+            self.expr(
+                when,
+                Place {
+                    item: false,
+                    ..before
+                },
+            )
+        });
+        let filled = Place {
+            secrets: true,
+            ..before
+        };
+        self.call(&step.action, filled);
+        step.env
+            .iter()
+            .for_each(|(_, template)| self.template(template, filled));
+        step.cwd
+            .iter()
+            .for_each(|template| self.template(template, filled));
+        let after = Place {
+            result: self.result_of(&step.action),
+            outputs: &step.outputs,
+            ..filled
+        };
+        for (_, def) in &step.outputs {
+            if let OutputDef::Value(expr) = def {
+                self.expr(
+                    expr,
+                    Place {
+                        outputs: &[],
+                        ..after
+                    },
+                );
+            }
+        }
+        step.expect.iter().for_each(|expr| self.expr(expr, after));
+        let probes = step
+            .done_when
+            .iter()
+            .chain(step.then_wait.iter().filter_map(|poll| poll.probe.as_ref()));
+        probes.for_each(|probe| self.probe(probe, filled));
+        self.required_backup(step, at);
+        if let Undo::Steps(undo) = &step.undo {
+            for part in undo {
+                self.undo_step(part, step.for_each.is_some());
+            }
+        }
+    }
+
+    /// An undo may use everything, and the item of its step.
+    fn undo_step(&mut self, step: &'r Step, item: bool) {
+        let place = Place {
+            at: None,
+            result: ResultOf::Nothing,
+            outputs: &[],
+            item,
+            secrets: true,
+        };
+        self.call(&step.action, place);
+        step.env
+            .iter()
+            .for_each(|(_, template)| self.template(template, place));
+        step.cwd
+            .iter()
+            .for_each(|template| self.template(template, place));
+        let after = Place {
+            result: self.result_of(&step.action),
+            outputs: &step.outputs,
+            ..place
+        };
+        step.when.iter().for_each(|expr| self.expr(expr, place));
+        step.expect.iter().for_each(|expr| self.expr(expr, after));
+        let probes = step
+            .done_when
+            .iter()
+            .chain(step.then_wait.iter().filter_map(|poll| poll.probe.as_ref()));
+        probes.for_each(|probe| self.probe(probe, place));
+        if step.for_each.is_some() {
+            let found =
+                Diagnostic::error("F014", step.id.span, "an undo step cannot have `for_each`")
+                    .help("the undo already runs once for each item of its step");
+            self.problems.push(found);
+        }
+    }
+
+    fn probe(&mut self, probe: &'r Probe, place: Place<'r>) {
+        self.call(&probe.call, place);
+        let after = Place {
+            result: self.result_of(&probe.call),
+            outputs: &[],
+            ..place
+        };
+        probe.expect.iter().for_each(|expr| self.expr(expr, after));
+    }
+
+    fn required_backup(&mut self, step: &Step, at: Option<(usize, usize)>) {
+        let (Some(required), Some(at)) = (&step.requires_backup, at) else {
+            return;
+        };
+        if self.names.steps.contains_key(required.step.as_str()) {
+            self.in_time(&required.step, required.step.span, at);
+        }
+    }
+
+    fn call(&mut self, call: &'r ActionUse, place: Place<'r>) {
+        self.params(&call.params, place);
+        let (Some(target), Some(spec)) = (&call.target, self.catalog.get(&call.key)) else {
+            return;
+        };
+        match self.targets.get(target.as_str()) {
+            None if self.problems.is_broken("target", target) => {}
+            None => {
+                let names = self.targets.keys().copied();
+                let found = Diagnostic::error(
+                    "F012",
+                    target.span,
+                    format!("unknown target `{}`", **target),
+                );
+                let near = self.problems.did_you_mean(target, names);
+                let help = near.or_else(|| Some("declare it in `targets`".into()));
+                self.problems.push(found.maybe_help(help));
+            }
+            Some(def) if !spec.targets.is_empty() && !spec.targets.contains(&def.kind) => {
+                let kinds: Vec<_> = spec
+                    .targets
+                    .iter()
+                    .map(|kind| format!("`{}`", kind.key()))
+                    .collect();
+                let message = format!(
+                    "`{}` is a `{}` target, and `{}` needs {}",
+                    **target,
+                    def.kind.key(),
+                    spec.key,
+                    kinds.join(" or ")
+                );
+                self.problems.push(
+                    Diagnostic::error("F019", target.span, message)
+                        .also(def.name.span, "declared here"),
+                );
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn result_of(&self, call: &ActionUse) -> ResultOf<'r> {
+        self.catalog
+            .get(&call.key)
+            .map_or(ResultOf::Unknown, ResultOf::Action)
+    }
+
+    fn params(&mut self, params: &'r Params, place: Place<'r>) {
+        params.each_template(&mut |template, span| {
+            self.refs(&template.references(), template.text().len(), span, place);
+        });
+    }
+
+    fn template(&mut self, template: &'r Sp<Template>, place: Place<'r>) {
+        self.refs(
+            &template.references(),
+            template.text().len(),
+            template.span,
+            place,
+        );
+    }
+
+    fn expr(&mut self, expr: &'r Sp<Expr>, place: Place<'r>) {
+        self.refs(expr.references(), expr.text().len(), expr.span, place);
+    }
+
+    /// Checks each reference; `length` is that of the text they stand in.
+    fn refs(&mut self, references: &[Reference], length: usize, whole: Span, place: Place<'_>) {
+        for reference in references {
+            // quotes and folding move bytes: a part is pointed at only where the text is as written
+            let span = match (&reference.at, whole.range().len().checked_sub(length)) {
+                (Some(at), Some(0)) => whole.slice(at),
+                (Some(at), Some(2)) => whole.slice(&(at.start + 1..at.end + 1)),
+                _ => whole,
+            };
+            if let Some(found) = self.wrong(reference, span, place) {
+                self.problems.push(found);
+            }
+        }
+    }
+}
