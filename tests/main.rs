@@ -10,6 +10,7 @@ mod action_log;
 mod action_redis;
 mod action_sql;
 mod architecture;
+mod check;
 mod demo_app;
 mod exit_codes;
 mod rollback;

@@ -124,16 +124,20 @@ impl Reader<'_> {
     }
 }
 
+fn whole(from: impl fmt::Display, to: impl fmt::Display) -> String {
+    format!("a whole number from {from} to {to}")
+}
+
 macro_rules! integers {
     ($($method:ident $visit:ident $type:ty),* $(,)?) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
             match self.node.scalar() {
                 Some(Scalar::Int(n)) => match <$type>::try_from(n) {
                     Ok(n) => visitor.$visit(n).map_err(|error: DecodeError| error.at(self.node.span)),
-                    Err(_) => self.wrong(&visitor),
+                    Err(_) => self.wrong(&whole(<$type>::MIN, <$type>::MAX).as_str()),
                 },
                 _ if self.hole() => visitor.$visit(1),
-                _ => self.wrong(&visitor),
+                _ => self.wrong(&"a whole number"),
             }
         }
     )*};

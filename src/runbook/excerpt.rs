@@ -100,7 +100,9 @@ impl<'s> Excerpts<'s> {
     }
 
     fn snippet(&self, first: usize, last: usize) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
-        Snippet::source(self.text_of(first, last))
+        // the end of a line in Windows is shown by nobody
+        let text = self.text_of(first, last).replace('\r', " ");
+        Snippet::source(text)
             .line_start(first + 1)
             .path(self.source.name.as_str())
     }

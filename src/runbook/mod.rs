@@ -43,7 +43,7 @@ const BEFORE_THE_END: &[&str] = &[
 /// Reads, decodes and checks a text.
 pub fn read(text: &str, catalog: &Catalog) -> Read {
     let mut problems = Problems::default();
-    let parsed = yaml::parse(text, &yaml::Limits::default(), &mut problems);
+    let parsed = yaml::parse_all(text, &yaml::Limits::default(), &mut problems);
     let Some(root) = parsed.root else {
         return Read {
             runbook: None,

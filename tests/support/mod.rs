@@ -1,5 +1,6 @@
 //! What the tests stand on: private servers, contexts, the builder that runs the binary.
 
+pub mod check;
 pub mod context;
 pub mod ferry;
 pub mod mariadb;

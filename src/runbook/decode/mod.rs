@@ -27,6 +27,9 @@ const LATER: &[(&str, &str)] = &[
     ),
 ];
 
+/// Steps of all phases together.
+const MAX_STEPS: usize = 100_000;
+
 /// Keys that are for people: read for their shape by nobody yet, and harmless.
 const FOR_PEOPLE: &[&str] = &["people", "sign_off", "troubleshooting", "description"];
 
@@ -83,13 +86,17 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
         let _ = fields.get(key);
     }
     for (key, instead) in LATER {
-        if let (Some(span), Some(_)) = (fields.key_span(key), fields.get(key)) {
-            let message = format!("`{key}` is not carried out by this version");
-            cx.problems
-                .push(Diagnostic::error("F090", span, message).help(*instead));
-        }
+        fields.later(cx, key, Some(instead));
     }
     fields.finish(cx);
+    let steps: usize = phases.iter().map(|phase| phase.steps.len()).sum();
+    if steps > MAX_STEPS {
+        let message = format!("more than {MAX_STEPS} steps in one runbook");
+        let found = Diagnostic::error("F003", root.head(), message);
+        cx.problems
+            .push(found.help("use `for_each`, or split it into several runbooks"));
+        return None;
+    }
     Some(Runbook {
         name: name.unwrap_or_else(|| Sp {
             value: "unnamed".into(),

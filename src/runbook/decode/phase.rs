@@ -1,6 +1,5 @@
 //! `phases` and `rollback`.
 
-use super::super::diagnostic::Diagnostic;
 use super::super::model::{Phase, RollbackDef, Sp, Step};
 use super::super::node::{Entry, Node};
 use super::fields::{Cx, Fields};
@@ -99,18 +98,8 @@ pub(super) fn rollback(cx: &mut Cx<'_, '_>, node: &Node) -> RollbackDef {
         verify: part(cx, "verify"),
         notify: part(cx, "notify"),
     };
-    if let (Some(span), Some(_)) = (
-        fields.key_span("decide_within"),
-        fields.get("decide_within"),
-    ) {
-        let found = Diagnostic::error(
-            "F090",
-            span,
-            "`decide_within` is not carried out by this version",
-        )
-        .help("without it every failure before the end rolls back");
-        cx.problems.push(found);
-    }
+    let help = "without it every failure before the end rolls back";
+    fields.later(cx, "decide_within", Some(help));
     fields.finish(cx);
     rollback
 }

@@ -142,13 +142,7 @@ fn refuse_later(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) {
         "point_of_no_return",
         "undone_when",
     ] {
-        if let (Some(span), Some(_)) = (fields.key_span(key), fields.get(key)) {
-            cx.error(
-                "F090",
-                span,
-                format!("`{key}` is not carried out by this version"),
-            );
-        }
+        fields.later(cx, key, None);
     }
 }
 

@@ -1,10 +1,4 @@
-//! YAML text to [`Node`]s, within budgets.
-//!
-//! Built on the event stream of `serde-saphyr`'s parser: with the events a scalar keeps its text
-//! and quotes, tags can be explained, and one mistake does not hide the next, which a typed read
-//! cannot give. Nesting is held on a stack of ours, so depth costs no stack; nodes, depth,
-//! aliases and what aliases expand to are bounded. What a mistake most likely meant is told by
-//! [`super::traps`].
+//! The tree, built from the parser's events within budgets.
 
 use std::collections::HashMap;
 
@@ -12,101 +6,10 @@ use serde_saphyr::granit_parser::{
     Event, Marker, Options, Parser, ScalarStyle, ScanError, Span as ParserSpan, Tag,
 };
 
-use super::diagnostic::{Diagnostic, Problems};
-use super::node::{Entry, Kind, Node, Span};
-use super::traps;
-
-/// What a text may cost.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes of text.
-    pub bytes: usize,
-    /// Values, with what aliases repeat.
-    pub nodes: usize,
-    /// Values that anchors keep and aliases repeat.
-    pub repeated: usize,
-    /// Levels of nesting.
-    pub depth: usize,
-    /// Uses of anchors.
-    pub aliases: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            bytes: 32 << 20,
-            nodes: 3_000_000,
-            repeated: 100_000,
-            depth: 64,
-            aliases: 1_000,
-        }
-    }
-}
-
-/// What could be read of a text.
-pub struct Parsed {
-    /// The tree, as far as it was read; nothing when there is none worth looking at.
-    pub root: Option<Node>,
-    /// Where reading had to stop, when it did: from there on nothing is known.
-    pub stopped: Option<Span>,
-}
-
-/// Reads one document. Syntax, budgets and a second document end the reading; keys that stand
-/// twice, tags and merge keys are reported, and it goes on.
-pub fn parse(text: &str, limits: &Limits, problems: &mut Problems) -> Parsed {
-    let refused = |problem: Diagnostic, problems: &mut Problems| {
-        let stopped = Some(problem.span);
-        problems.push(problem);
-        Parsed {
-            root: None,
-            stopped,
-        }
-    };
-    if text.len() > limits.bytes {
-        let message = format!(
-            "the text has {} bytes; at most {} are read",
-            text.len(),
-            limits.bytes
-        );
-        return refused(
-            Diagnostic::error("F003", Span::default(), message),
-            problems,
-        );
-    }
-    if let Some(at) = text.find('\0') {
-        let message = format!("a NUL byte at offset {at}");
-        let found = Diagnostic::error("F004", Span::new(at, at + 1), message)
-            .help("a runbook is UTF-8 text; save the file again as such");
-        return refused(found, problems);
-    }
-    Builder::new(text, limits, problems).build()
-}
-
-/// Bytes to text, with the place of the first byte that is not UTF-8.
-///
-/// # Errors
-/// A [`Diagnostic`] that names the encoding when it can be told.
-pub fn decode_utf8(bytes: Vec<u8>) -> Result<String, Box<Diagnostic>> {
-    let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(text
-            .strip_prefix('\u{feff}')
-            .map(str::to_owned)
-            .unwrap_or(text)),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let what = if utf16 {
-                "the file is UTF-16".to_owned()
-            } else {
-                format!("byte {at} is not UTF-8")
-            };
-            let found = Diagnostic::error("F004", Span::default(), what);
-            Err(Box::new(found.help(
-                "save the file as UTF-8, for instance with `iconv -t UTF-8`",
-            )))
-        }
-    }
-}
+use super::super::diagnostic::{Diagnostic, Problems};
+use super::super::node::{Entry, Kind, Node, Span};
+use super::super::traps;
+use super::{Limits, Parsed};
 
 /// A collection that is still open.
 struct Open {
@@ -147,7 +50,7 @@ struct Anchored {
     height: usize,
 }
 
-struct Builder<'t> {
+pub(super) struct Builder<'t> {
     text: &'t str,
     problems: &'t mut Problems,
     limits: &'t Limits,
@@ -165,7 +68,7 @@ type Step<T> = Result<T, Box<Diagnostic>>;
 const FEW: usize = 16;
 
 impl<'t> Builder<'t> {
-    fn new(text: &'t str, limits: &'t Limits, problems: &'t mut Problems) -> Self {
+    pub(super) fn new(text: &'t str, limits: &'t Limits, problems: &'t mut Problems) -> Self {
         Self {
             text,
             problems,
@@ -179,7 +82,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn build(mut self) -> Parsed {
+    pub(super) fn build(mut self) -> Parsed {
         let mut options = Options::default();
         options.disallow_directives = true;
         options.flow_nesting_limit = self.limits.depth;
@@ -472,56 +375,5 @@ fn measure(node: &Node) -> (usize, usize) {
         Kind::Scalar { .. } => (1, 1),
         Kind::List(items) => below(&mut items.iter()),
         Kind::Map(entries) => below(&mut entries.iter().map(|entry| &entry.value)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(text: &str) -> String {
-        let error = parse(text, &Limits::default()).unwrap_err();
-        format!("{} {}", error.code, error.message)
-    }
-
-    #[test]
-    fn keeps_places_and_text() {
-        let text = "a: [1, 'two']\nbé:\n  - yes\n";
-        let node = parse(text, &Limits::default()).unwrap();
-        let entries = node.map().unwrap();
-        assert_eq!(&text[entries[1].key_span.range()], "bé");
-        assert_eq!(
-            &text[entries[0].value.list().unwrap()[1].span.range()],
-            "'two'"
-        );
-        assert_eq!(
-            node.to_json().to_string(),
-            r#"{"a":[1,"two"],"bé":["yes"]}"#
-        );
-    }
-
-    #[test]
-    fn hostile_texts_are_refused() {
-        assert_eq!(message("a: 1\na: 2\n"), "F002 the key `a` stands twice");
-        assert_eq!(
-            message(&"[".repeat(100_000)),
-            "F003 nested deeper than 64 levels"
-        );
-        assert_eq!(
-            message("a: &x [*x]\n"),
-            "F003 an alias inside its own anchor"
-        );
-        assert_eq!(
-            message("--- 1\n--- 2\n"),
-            "F005 a second document in one file"
-        );
-        assert_eq!(message(""), "F005 the file holds no runbook");
-        assert!(message("a: b: c\n").starts_with("F001 not valid YAML: "));
-        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
-        for n in 1..12 {
-            let uses = vec![format!("*a{}", n - 1); 9].join(", ");
-            bomb += &format!("a{n}: &a{n} [{uses}]\n");
-        }
-        assert!(message(&bomb).starts_with("F003 more than "));
     }
 }
