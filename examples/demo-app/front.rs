@@ -1,9 +1,12 @@
 //! The proxy before the instances: one request per connection, handed to them in turn.
 //!
 //! An instance that refuses is skipped, and a reading request that an instance dropped before it
-//! said anything goes to the next: so a rolling restart is not seen from outside.
+//! said anything goes to the next: so a rolling restart is not seen from outside. What is posted to
+//! `/hooks/ops` it keeps itself, one line each in `notifications.jsonl`, for the team to read.
 
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -32,14 +35,20 @@ pub async fn run(world: &World) -> Outcome<()> {
             continue;
         };
         let (instances, turn) = (Arc::clone(&instances), Arc::clone(&turn));
+        let notifications = world.dir.join("notifications.jsonl");
         tokio::spawn(async move {
             // a client that goes away mid-answer is its own affair
-            let _ = handle(client, &instances, &turn).await;
+            let _ = handle(client, &instances, &turn, &notifications).await;
         });
     }
 }
 
-async fn handle(mut client: TcpStream, instances: &[u16], turn: &AtomicUsize) -> io::Result<()> {
+async fn handle(
+    mut client: TcpStream,
+    instances: &[u16],
+    turn: &AtomicUsize,
+    notifications: &Path,
+) -> io::Result<()> {
     let request = match timeout(Duration::from_secs(30), read_request(&mut client)).await {
         Ok(Ok(request)) if !request.is_empty() => request,
         Ok(Err(e)) if e.kind() == io::ErrorKind::InvalidData => {
@@ -47,6 +56,12 @@ async fn handle(mut client: TcpStream, instances: &[u16], turn: &AtomicUsize) ->
         }
         _ => return Ok(()),
     };
+    if request.starts_with(b"POST /hooks/ops ") {
+        return match record(&request, notifications) {
+            Ok(()) => say(&mut client, "200 OK", r#"{"recorded":true}"#).await,
+            Err(_) => say(&mut client, "400 Bad Request", r#"{"recorded":false}"#).await,
+        };
+    }
     let reading = request.starts_with(b"GET ") || request.starts_with(b"HEAD ");
     let first = turn.fetch_add(1, Ordering::Relaxed);
     for i in 0..instances.len() {
@@ -72,6 +87,15 @@ async fn handle(mut client: TcpStream, instances: &[u16], turn: &AtomicUsize) ->
         }
     }
     say(&mut client, "503 Service Unavailable", NOBODY).await
+}
+
+/// Appends the JSON body of a whole request as one line.
+fn record(request: &[u8], file: &Path) -> io::Result<()> {
+    let head = request.windows(4).position(|w| w == b"\r\n\r\n");
+    let body = head.map_or(&[][..], |end| &request[end + 4..]);
+    let said: serde_json::Value = serde_json::from_slice(body)?;
+    let mut file = OpenOptions::new().create(true).append(true).open(file)?;
+    file.write_all(format!("{said}\n").as_bytes())
 }
 
 async fn say(client: &mut TcpStream, status: &str, body: &str) -> io::Result<()> {

@@ -14,13 +14,14 @@ use crate::world::World;
 use crate::{db, scenery, seed};
 
 /// All that a world consists of, directly below its directory.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "app.db",
     "app.db-journal",
     "backend",
     "faults",
     "logs",
     "maintenance.on",
+    "notifications.jsonl",
     "ops",
     "redis",
     "run",

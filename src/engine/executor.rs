@@ -250,6 +250,9 @@ impl Executor {
             "back"
         };
         job.step_state = key.map(|key| state.step(key).status.word());
+        if let (None, Some((_, started))) = (key, state.rollback().and_then(|back| back.part)) {
+            job.phase_started = seconds(started);
+        }
         job
     }
 
@@ -306,11 +309,6 @@ impl Executor {
             .requires_backup
             .as_ref()
             .and_then(|required| state.result(&required.step));
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "milliseconds since the epoch fit a double exactly"
-        )]
-        let phase_started = started as f64 / 1_000.0;
         Job {
             shared: Arc::clone(&self.shared),
             backup: backup.and_then(|kept| kept.get("result")).cloned(),
@@ -320,12 +318,20 @@ impl Executor {
             attempt,
             direction: "do",
             scope,
-            phase_started,
+            phase_started: seconds(started),
             stop,
             step_state: None,
             keeps: false,
         }
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since the epoch fit a double exactly"
+)]
+fn seconds(milliseconds: i64) -> f64 {
+    milliseconds as f64 / 1_000.0
 }
 
 /// Results that an action looks up by step id: those of backups, for what is read back.

@@ -88,11 +88,13 @@ pub(super) fn differences(before: &Value, now: &Value) -> Vec<String> {
 fn compare(path: &str, before: &Value, now: &Value, found: &mut Vec<String>) {
     match (before, now) {
         (Value::Object(before), Value::Object(now)) => {
+            // a file is what it holds, not when that was written
+            let is_file = before.contains_key("sha256");
             for key in before
                 .keys()
                 .chain(now.keys().filter(|key| !before.contains_key(*key)))
             {
-                if MOVING.contains(&key.as_str()) {
+                if MOVING.contains(&key.as_str()) || (is_file && key == "modified") {
                     continue;
                 }
                 let at = format!("{path}.{key}");

@@ -9,7 +9,7 @@ use super::state::{
     Fan, ItemState, RollbackState, RunState, Settled, SnapshotState, StepState, StepStatus,
 };
 use crate::event::{
-    EventKind, Moment, Outcome, Report, RollbackEvent, RunEvent, RunStatus, SnapshotEvent,
+    EventKind, Moment, Outcome, Part, Report, RollbackEvent, RunEvent, RunStatus, SnapshotEvent,
     StepEvent,
 };
 use crate::plan::StepKey;
@@ -22,7 +22,7 @@ impl RunState {
             EventKind::Run(event) => self.apply_run(event, at),
             EventKind::Step(event) => self.apply_step(event, at),
             EventKind::Snapshot(event) => self.apply_snapshot(event),
-            EventKind::Rollback(event) => self.apply_rollback(event),
+            EventKind::Rollback(event) => self.apply_rollback(event, at),
         }
     }
 
@@ -332,7 +332,7 @@ impl RunState {
         }
     }
 
-    fn apply_rollback(&mut self, event: &RollbackEvent) {
+    fn apply_rollback(&mut self, event: &RollbackEvent, at: i64) {
         if let RollbackEvent::Planned {
             items, not_undone, ..
         } = event
@@ -343,12 +343,21 @@ impl RunState {
                 not_undone: not_undone.clone(),
                 states: vec![ItemState::Pending; items.len()],
                 next: 0,
+                part: None,
             });
             return;
         }
         let Some(rollback) = &mut self.rollback else {
             return;
         };
+        if let RollbackEvent::Started { item, .. } = event
+            && let Some(item) = rollback.items.get(*item)
+        {
+            let part = item.part.min(Part::Last);
+            if rollback.part.is_none_or(|(now, _)| now != part) {
+                rollback.part = Some((part, at));
+            }
+        }
         let (item, state) = match event {
             RollbackEvent::Planned { .. } => return,
             RollbackEvent::Started { item, attempt } => {

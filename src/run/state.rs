@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::event::{Moment, NotUndone, Parking, RollbackItem, RunFailure, RunOptions, RunStatus};
+use crate::event::{
+    Moment, NotUndone, Parking, Part, RollbackItem, RunFailure, RunOptions, RunStatus,
+};
 use crate::plan::{Plan, StepKey};
 
 /// The state of a run; changed by [`RunState::apply`] alone.
@@ -164,6 +166,9 @@ pub struct RollbackState {
     pub states: Vec<ItemState>,
     /// The first item that is not over.
     pub next: usize,
+    /// The part under way and when it started, in milliseconds since the Unix epoch. What follows
+    /// `last` counts as `last`: it looks at what `last` brought up.
+    pub part: Option<(Part, i64)>,
 }
 
 /// Where a rollback item stands.
