@@ -5,13 +5,12 @@ set -eu
 
 usage() {
     cat <<'TEXT'
-usage: scripts/demo.sh [--break deploy|login|logs] [--guided] [--keep] [--state-dir DIR]
+usage: scripts/demo.sh [--break deploy|login|logs] [--keep] [--state-dir DIR]
 
   --break WHAT      make the migration fail after it changed the world, and prove the rollback:
                       deploy  the new version answers 500
                       login   nobody can log in to the new version
                       logs    the new version fills its log with cache errors
-  --guided          be asked before each step instead of running straight through
   --keep            leave the demo world running afterwards
   --state-dir DIR   where ferry keeps its journal and reports (default: state/demo)
 TEXT
@@ -24,7 +23,6 @@ die() {
 }
 
 break_what=''
-guided=''
 keep=''
 state_dir=''
 while [ $# -gt 0 ]; do
@@ -36,7 +34,6 @@ while [ $# -gt 0 ]; do
             ;;
         --break=*) break_what=${1#*=} ;;
         --state-dir=*) state_dir=${1#*=} ;;
-        --guided) guided=yes ;;
         --keep) keep=yes ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
@@ -204,19 +201,18 @@ fi
 
 # --- the migration ------------------------------------------------------------------------------
 
-if [ -n "$guided" ]; then consent=--guided; else consent=--yes; fi
-say "ferry run runbooks/hybrid-cache.yaml --state-dir $state_dir $consent"
+say "ferry run runbooks/hybrid-cache.yaml --state-dir $state_dir --yes"
 code=0
 (
     set -a
     # shellcheck disable=SC1091
     . "$world/world.env"
     set +a
-    exec "$ferry" run runbooks/hybrid-cache.yaml --state-dir "$state_dir" "$consent"
+    exec "$ferry" run runbooks/hybrid-cache.yaml --state-dir "$state_dir" --yes
 ) || code=$?
 
 report=$state_dir/report.md
-if "$ferry" report --state-dir "$state_dir" --format md >"$report"; then
+if "$ferry" report --state-dir "$state_dir" --format md --output "$report"; then
     say "the report: $report"
 else
     say 'no report could be made'
