@@ -1,147 +1,12 @@
 //! The demo world against real processes: what the hybrid-cache runbook and the other tests rely on.
 //!
-//! Each test has a [`DemoWorld`] of its own on free ports, stopped when it is dropped. The example
-//! binary is found beside the `ferry` binary; `cargo test` builds it when no target is picked out,
-//! otherwise `cargo build --example demo-app` has to come first.
+//! Each test has a [`DemoWorld`] of its own on free ports, stopped when it is dropped.
 
-use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::Value;
 
-/// A running world; everything in it is stopped on drop.
-struct DemoWorld {
-    dir: tempfile::TempDir,
-    env: BTreeMap<String, String>,
-}
-
-/// Path of the example binary.
-fn demo_app() -> PathBuf {
-    let ferry = Path::new(env!("CARGO_BIN_EXE_ferry"));
-    let path = ferry.with_file_name("examples").join("demo-app");
-    assert!(
-        path.exists(),
-        "{} is missing: run `cargo build --example demo-app`",
-        path.display()
-    );
-    path
-}
-
-impl DemoWorld {
-    fn up(instances: u16) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let mut world = Self {
-            dir,
-            env: BTreeMap::new(),
-        };
-        let up = world.run(&["world", "up", "--instances", &instances.to_string()]);
-        assert_ok(&up);
-        let text = std::fs::read_to_string(world.path("world.env")).expect("world.env");
-        world.env = text
-            .lines()
-            .filter_map(|l| l.split_once('='))
-            .map(|(k, v)| (k.to_owned(), v.to_owned()))
-            .collect();
-        world
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        Command::new(demo_app())
-            .arg("--world")
-            .arg(self.dir.path())
-            .args(args)
-            .output()
-            .expect("demo-app starts")
-    }
-
-    /// An operator's script, called from elsewhere and with no help from the environment.
-    fn ops(&self, script: &str, args: &[&str]) -> Output {
-        Command::new(self.path("ops").join(script))
-            .args(args)
-            .env_remove("DEMO_WORLD")
-            .current_dir("/")
-            .output()
-            .expect("the script starts")
-    }
-
-    fn must(&self, script: &str, args: &[&str]) -> String {
-        let output = self.ops(script, args);
-        assert_ok(&output);
-        String::from_utf8(output.stdout).expect("UTF-8")
-    }
-
-    fn digest(&self) -> Value {
-        let output = self.run(&["world", "digest"]);
-        assert_ok(&output);
-        serde_json::from_slice(&output.stdout).expect("JSON")
-    }
-
-    fn port(&self) -> u16 {
-        self.env["INSTANCE_BASE_PORT"].parse().expect("a port")
-    }
-
-    fn get(&self, path: &str) -> (u16, String) {
-        request(
-            self.port(),
-            &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"),
-        )
-    }
-
-    fn login(&self, password: &str) -> u16 {
-        let body = format!(r#"{{"username":"testuser","password":"{password}"}}"#);
-        let head = format!(
-            "POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}",
-            body.len()
-        );
-        request(self.port(), &format!("{head}\r\n\r\n{body}")).0
-    }
-
-    fn pids(&self) -> Vec<i64> {
-        let records = std::fs::read_dir(self.path("run")).expect("run directory");
-        records
-            .map(|e| e.expect("entry").path())
-            .filter(|p| p.extension().is_some_and(|x| x == "json"))
-            .map(|p| std::fs::read_to_string(p).expect("record"))
-            .map(|t| {
-                serde_json::from_str::<Value>(&t).expect("JSON")["pid"]
-                    .as_i64()
-                    .expect("pid")
-            })
-            .collect()
-    }
-}
-
-impl Drop for DemoWorld {
-    fn drop(&mut self) {
-        let _ = self.run(&["world", "down"]);
-    }
-}
-
-fn request(port: u16, text: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the front accepts");
-    stream.write_all(text.as_bytes()).expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answered");
-    let status = answer.split(' ').nth(1).expect("a status line");
-    (status.parse().expect("a status"), answer)
-}
-
-fn assert_ok(output: &Output) {
-    assert!(
-        output.status.success(),
-        "{}\nstdout: {}\nstderr: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
+use crate::support::demo::{DemoWorld, assert_ok, demo_app, request};
 
 /// Running and not merely waiting to be reaped.
 fn runs(pid: i64) -> bool {
@@ -352,6 +217,28 @@ fn a_rolling_restart_is_not_noticed_and_a_slow_service_is() {
     assert_eq!(world.get("/health").0, 503);
     world.must("maintenance", &["off"]);
     assert_eq!(world.get("/health").0, 200);
+}
+
+#[test]
+fn the_front_keeps_what_is_posted_to_the_hook_even_when_nobody_else_answers() {
+    let world = DemoWorld::up(1);
+    world.must("appctl", &["stop", "1"]);
+    let post = |body: &str| {
+        let head = "POST /hooks/ops HTTP/1.1\r\nHost: x\r\nContent-Type: application/json";
+        let length = body.len();
+        request(
+            world.port(),
+            &format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}"),
+        )
+        .0
+    };
+    let before = world.digest();
+    assert_eq!(post(r#"{ "text": "one" }"#), 200);
+    assert_eq!(post(r#"{"text":"two\nlines"}"#), 200);
+    assert_eq!(post("no JSON"), 400);
+    let kept = std::fs::read_to_string(world.path("notifications.jsonl")).expect("kept");
+    assert_eq!(kept, "{\"text\":\"one\"}\n{\"text\":\"two\\nlines\"}\n");
+    assert_eq!(world.digest(), before);
 }
 
 #[test]

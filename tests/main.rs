@@ -20,5 +20,6 @@ mod shell;
 mod signals;
 mod snapshots;
 mod steps;
+mod hybrid_cache;
 mod store_contract;
 mod store_sqlite;

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod context;
 pub mod ferry;
+pub mod demo;
 pub mod mariadb;
 pub mod ports;
 pub mod postgres;
