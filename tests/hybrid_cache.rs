@@ -38,6 +38,10 @@ impl Stage {
         }
     }
 
+    #[expect(
+        clippy::print_stdout,
+        reason = "shown when the test fails, and only then"
+    )]
     fn run(&self, runbook: &str, inputs: &[&str]) -> Output {
         let mut command = ferry(&["run", &format!("runbooks/{runbook}.yaml"), "--yes"]);
         command.arg("--state-dir").arg(self.state.path());
@@ -48,7 +52,6 @@ impl Stage {
             .envs(&self.world.env)
             .output()
             .expect("ferry starts");
-        // shown when the test fails
         println!("{}", String::from_utf8_lossy(&output.stderr));
         output
     }
@@ -409,6 +412,10 @@ fn a_memory_limit_is_set_and_taken_back() {
 
 /// In the rollback, `since: phase_start` is the start of what is looked at, and not now.
 #[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "shown when the test fails, and only then"
+)]
 fn the_log_is_searched_from_the_last_part_of_the_rollback_on() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let line =
