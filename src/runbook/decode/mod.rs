@@ -6,6 +6,7 @@
 mod action;
 pub(super) mod fields;
 mod inputs;
+mod parts;
 mod phase;
 mod step;
 
@@ -13,7 +14,7 @@ pub(super) use inputs::check_kind;
 
 use super::catalog::Catalog;
 use super::diagnostic::{Diagnostic, Problems};
-use super::model::{Runbook, Sp, Window};
+use super::model::{Phase, Runbook, Sp, Window};
 use super::node::{Node, Span};
 use fields::{Cx, Fields};
 
@@ -85,18 +86,11 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
     for key in FOR_PEOPLE {
         let _ = fields.get(key);
     }
-    for (key, instead) in LATER {
-        fields.later(cx, key, Some(instead));
-    }
+    LATER
+        .iter()
+        .for_each(|(key, instead)| fields.later(cx, key, Some(instead)));
     fields.finish(cx);
-    let steps: usize = phases.iter().map(|phase| phase.steps.len()).sum();
-    if steps > MAX_STEPS {
-        let message = format!("more than {MAX_STEPS} steps in one runbook");
-        let found = Diagnostic::error("F003", root.head(), message);
-        cx.problems
-            .push(found.help("use `for_each`, or split it into several runbooks"));
-        return None;
-    }
+    few_enough(cx, root, &phases)?;
     Some(Runbook {
         name: name.unwrap_or_else(|| Sp {
             value: "unnamed".into(),
@@ -115,6 +109,19 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
             .and_then(|n| usize::try_from(n).ok())
             .unwrap_or(8),
     })
+}
+
+/// Reports more steps than a runbook may have.
+fn few_enough(cx: &mut Cx<'_, '_>, root: &Node, phases: &[Phase]) -> Option<()> {
+    let steps: usize = phases.iter().map(|phase| phase.steps.len()).sum();
+    if steps <= MAX_STEPS {
+        return Some(());
+    }
+    let message = format!("more than {MAX_STEPS} steps in one runbook");
+    let found = Diagnostic::error("F003", root.head(), message);
+    cx.problems
+        .push(found.help("use `for_each`, or split it into several runbooks"));
+    None
 }
 
 fn window(cx: &mut Cx<'_, '_>, node: &Node) -> Window {

@@ -144,26 +144,14 @@ impl<'r> References<'r, '_> {
             item: step.for_each.is_some(),
             secrets: false,
         };
-        if let Some(for_each) = &step.for_each {
-            if let Items::Computed(expr) = &for_each.items {
-                self.expr(
-                    expr,
-                    Place {
-                        item: false,
-                        ..before
-                    },
-                );
-            }
+        let outside = Place {
+            item: false,
+            ..before
+        };
+        if let Some(Items::Computed(expr)) = step.for_each.as_ref().map(|each| &each.items) {
+            self.expr(expr, outside);
         }
-        step.when.iter().for_each(|when| {
-            self.expr(
-                when,
-                Place {
-                    item: false,
-                    ..before
-                },
-            )
-        });
+        step.when.iter().for_each(|when| self.expr(when, outside));
         let filled = Place {
             secrets: true,
             ..before
