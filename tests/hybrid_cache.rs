@@ -412,10 +412,6 @@ fn a_memory_limit_is_set_and_taken_back() {
 
 /// In the rollback, `since: phase_start` is the start of what is looked at, and not now.
 #[test]
-#[expect(
-    clippy::print_stdout,
-    reason = "shown when the test fails, and only then"
-)]
 fn the_log_is_searched_from_the_last_part_of_the_rollback_on() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let line =
