@@ -58,8 +58,11 @@ const IO: &[&str] = &[
     r"\benv::var",
 ];
 
-/// `std::io` as a word for errors is no IO; who is told of events says so with it.
-const IO_ALLOWED: &[(&str, &str)] = &[("event/subscriber.rs", r"\bstd::io\b")];
+/// `std::io` is also the word for errors, and for writing into memory.
+const IO_ALLOWED: &[(&str, &str)] = &[
+    ("event/subscriber.rs", r"\bstd::io\b"),
+    ("expr/value.rs", r"\bstd::io\b"),
+];
 
 /// The most lines before the tests.
 const LONGEST: usize = 400;
@@ -284,17 +287,23 @@ fn the_table_names_every_module_once_and_has_no_cycle() {
     assert_eq!(declared, ALL);
 }
 
+/// The violations of one file.
+fn seeded(path: &str, text: &str) -> Vec<String> {
+    let source = Source {
+        path: path.into(),
+        text: text.into(),
+    };
+    violations(&[source], &[])
+}
+
+/// The violations of a file with this line after a good beginning.
+fn found(path: &str, line: &str) -> Vec<String> {
+    seeded(path, &format!("//! Words.\n{line}\n"))
+}
+
 #[test]
 fn seeded_violations_are_found() {
-    let seeded = |path: &str, text: &str| {
-        let source = Source {
-            path: path.into(),
-            text: text.into(),
-        };
-        violations(&[source], &[])
-    };
     let fine = "//! Words.\n";
-    let found = |path: &str, line: &str| seeded(path, &format!("{fine}{line}\n"));
     assert_eq!(
         found("run/x.rs", "use crate::store::Store;"),
         ["run/x.rs: `run` may not import `store`"]
@@ -355,7 +364,10 @@ fn seeded_violations_are_found() {
         .len(),
         1
     );
-    // what is allowed
+}
+
+#[test]
+fn what_is_allowed_is_not_found() {
     for (path, line) in [
         ("engine/x.rs", "use std::fs; use crate::store::Store;"),
         (

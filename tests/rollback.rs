@@ -1,7 +1,9 @@
 //! Going back: what is undone, in which order, what surrounds it, and what is said when it fails.
 
+use ferry::event::{Cause, Outcome};
+
 use crate::support::ferry::Ferry;
-use crate::support::redis;
+use crate::support::{ports, redis};
 
 /// A step that writes its name, with a written undo that writes it again.
 fn step(id: &str) -> String {
@@ -377,10 +379,35 @@ fn automatic_undos_put_files_and_settings_back() {
 
 #[test]
 fn a_step_whose_undo_cannot_be_prepared_does_not_start() {
+    let url = format!("redis://127.0.0.1:{}", ports::free());
     let ran = Ferry::new()
-        .steps("- id: a\n  file.replace: { path: nowhere.conf, find: x, with: y }\n  undo: auto\n")
+        .runbook(&format!(
+            "
+            runbook: demo
+            targets: {{ cache: {{ redis: \"{url}\" }} }}
+            phases: {{ p: {{ steps: [{{ id: a, redis.config: {{ set: {{ maxmemory: 1mb }} }}, target: cache, undo: auto }}] }} }}
+            "
+        ))
         .run()
-        .code(11);
-    assert_eq!(ran.words()[2..4], ["step.checking a", "step.failed a"]);
-    assert_eq!(ran.failed("a").outcome, ferry::event::Outcome::NotApplied);
+        .code(11)
+        .journal(&[
+            "run.started",
+            "step.checking a",
+            "step.failed a",
+            "run.failed a",
+            "rollback.planned 0",
+            "run.finished rolled back",
+        ]);
+    let failed = ran.failed("a");
+    assert_eq!(
+        (failed.cause, failed.outcome),
+        (Cause::Unreachable, Outcome::NotApplied)
+    );
+    assert!(
+        failed
+            .message
+            .starts_with("what its undo needs could not be read: "),
+        "{}",
+        failed.message
+    );
 }

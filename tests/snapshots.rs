@@ -8,21 +8,21 @@ use crate::support::ferry::{Ferry, Ran};
 const TEXT: &str = "
     runbook: demo
     snapshots:
-      state: { shell: cat state, read_only: true }
-      file: { file.stat: state }
+      state: { shell: cat world, read_only: true }
+      file: { file.stat: world }
     phases:
       look: { steps: [{ id: look, shell: 'true', read_only: true }] }
       change:
         needs: [look]
         steps:
-          - { id: change, shell: echo new > state, undo: [{ shell: UNDO }] }
+          - { id: change, shell: echo new > world, undo: [{ shell: UNDO }] }
           - { id: end, shell: END, undo: none }
     rollback: { verify: [{ id: same, snapshot_equals: { names: [state] } }] }
 ";
 
 fn run(end: &str, undo: &str) -> Ran {
     let text = TEXT.replace("UNDO", undo).replace("END", end);
-    Ferry::new().file("state", "old\n").runbook(&text).run()
+    Ferry::new().file("world", "old\n").runbook(&text).run()
 }
 
 /// Moment, name and file of each snapshot, its hash checked.
@@ -89,7 +89,7 @@ fn a_run_that_changes_nothing_takes_none() {
 
 #[test]
 fn being_back_is_proven_by_comparison() {
-    let ran = run("exit 1", "echo old > state").code(11);
+    let ran = run("exit 1", "echo old > world").code(11);
     assert!(ran.words().contains(&"rollback.finished same".to_owned()));
     assert_eq!(
         taken(&ran)
@@ -98,7 +98,7 @@ fn being_back_is_proven_by_comparison() {
             .count(),
         2
     );
-    let ran = run("exit 1", "echo older > state").code(12);
+    let ran = run("exit 1", "echo older > world").code(12);
     assert!(ran.words().contains(&"rollback.failed same".to_owned()));
     assert!(
         ran.stderr
@@ -111,11 +111,11 @@ fn being_back_is_proven_by_comparison() {
 #[test]
 fn without_the_state_before_nothing_is_changed() {
     let text = TEXT
-        .replace("cat state", "cat nowhere")
+        .replace("cat world", "cat nowhere")
         .replace("UNDO", "'true'")
         .replace("END", "'true'");
     let ran = Ferry::new()
-        .file("state", "old\n")
+        .file("world", "old\n")
         .runbook(&text)
         .run()
         .code(11)
@@ -129,7 +129,7 @@ fn without_the_state_before_nothing_is_changed() {
             "rollback.planned 0",
             "run.finished rolled back",
         ]);
-    assert_eq!(ran.text("state"), "old\n");
+    assert_eq!(ran.text("world"), "old\n");
     assert_eq!(ran.failure(), "snapshot `state`: the script exited with 1");
 }
 
@@ -167,11 +167,11 @@ fn a_failed_phase_waits_for_snapshots_under_way() {
 #[test]
 fn a_value_of_a_snapshot_is_there_for_conditions() {
     let ran = Ferry::new()
-        .file("state", "old\n")
+        .file("world", "old\n")
         .runbook(
             "
             runbook: demo
-            snapshots: { state: { shell: cat state, read_only: true } }
+            snapshots: { state: { shell: cat world, read_only: true } }
             phases:
               p:
                 steps:

@@ -47,7 +47,7 @@ impl Job {
             match self.capture().await {
                 Ok(captured) => prepared.captured = captured,
                 Err(failure) => {
-                    prepared.failure = Some(said("what its undo needs could not be read", failure))
+                    prepared.failure = Some(said("what its undo needs could not be read", failure));
                 }
             }
         }

@@ -163,10 +163,10 @@ impl Plan {
         let mut needed = HashSet::new();
         let mut see = |expr: &Expr| {
             for reference in expr.references() {
-                if let [root, id, ..] = reference.path.as_slice() {
-                    if root == "steps" {
-                        needed.extend(self.find(id));
-                    }
+                if let [root, id, ..] = reference.path.as_slice()
+                    && root == "steps"
+                {
+                    needed.extend(self.find(id));
                 }
             }
         };

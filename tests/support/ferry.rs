@@ -109,11 +109,6 @@ impl Ferry {
         self
     }
 
-    /// Where it will run.
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// Runs it to its end.
     pub fn run(self) -> Ran {
         self.start().wait()

@@ -188,7 +188,7 @@ impl RunState {
             .and(RunEvent::Failed(self.run_failure(
                 Some(key),
                 phase,
-                &failure,
+                failure,
             )))
             .with(Effect::StopReading)
     }
