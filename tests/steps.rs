@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use ferry::event::{Cause, Outcome};
 use serde_json::json;
 
 use crate::support::ferry::Ferry;
+use crate::support::wire::Wire;
+use crate::support::{ports, redis};
 
 #[test]
 fn expectations_pass_and_are_kept_with_what_they_rest_on() {
@@ -481,4 +484,133 @@ fn a_tolerated_failure_is_recorded_and_the_run_goes_on() {
         .run()
         .code(11);
     assert_eq!(ran.ledger(), ["a", "undo-a"]);
+}
+
+#[test]
+fn a_server_that_is_not_there_proves_that_nothing_happened() {
+    let (redis, http) = (ports::free(), ports::free());
+    let ran = Ferry::new()
+        .runbook(&format!(
+            "
+            runbook: demo
+            targets: {{ cache: {{ redis: \"redis://127.0.0.1:{redis}\" }}, app: {{ http: \"http://127.0.0.1:{http}\" }} }}
+            phases:
+              p:
+                steps:
+                  - {{ id: post, http: {{ post: /x, json: {{}} }}, target: app, undo: none, tolerate: true, retry: {{ limit: 2, backoff: 1ms, on: [unreachable] }} }}
+                  - {{ id: set, redis: SET k v, target: cache, undo: [{{ shell: echo undo >> ledger }}], retry: {{ limit: 1, backoff: 1ms }} }}
+            "
+        ))
+        .run()
+        .code(11)
+        .journal(&[
+            "run.started",
+            "step.started post",
+            "step.failed post retried",
+            "step.started post #2",
+            "step.failed post #2 retried",
+            "step.started post #3",
+            "step.failed post #3 tolerated",
+            "step.started set",
+            "step.failed set retried",
+            "step.started set #2",
+            "step.failed set #2",
+            "run.failed set",
+            "rollback.planned 0",
+            "run.finished rolled back",
+        ]);
+    for step in ["post", "set"] {
+        let failed = ran.failed(step);
+        assert_eq!(
+            (failed.cause, failed.outcome),
+            (Cause::Unreachable, Outcome::NotApplied),
+            "{step}"
+        );
+    }
+    assert_eq!(ran.ledger(), Vec::<String>::new());
+}
+
+#[test]
+fn a_server_that_hangs_is_given_up_in_time() {
+    let server = redis::Server::start(&[]);
+    let ferry = Ferry::new().runbook(&format!(
+        "
+        runbook: demo
+        targets: {{ cache: {{ redis: \"{}\" }} }}
+        phases:
+          p:
+            steps:
+              - id: set
+                redis: SET k v
+                target: cache
+                timeout: 300ms
+                retry: {{ limit: 1, backoff: 1ms }}
+                undo: [{{ shell: echo undo >> ledger }}]
+        ",
+        server.url(0)
+    ));
+    // it takes connections and never answers
+    server.freeze(true);
+    let ran = ferry.run();
+    server.freeze(false);
+    let ran = ran.code(11);
+    assert!(ran.took < Duration::from_secs(5), "{:?}", ran.took);
+    let failed = ran.failed("set");
+    assert_eq!(
+        (failed.cause, failed.outcome),
+        (Cause::Timeout, Outcome::NotApplied),
+        "{}",
+        failed.message
+    );
+    let attempts = ran
+        .words()
+        .iter()
+        .filter(|word| word.starts_with("step.started"))
+        .count();
+    assert_eq!(
+        (attempts, ran.ledger().len()),
+        (2, 0),
+        "the command was never sent: {}",
+        ran.all()
+    );
+}
+
+#[test]
+fn a_link_that_breaks_after_the_request_leaves_it_unknown() {
+    let wire = Wire::serve(10, |stream| drop(stream.shutdown(std::net::Shutdown::Both)));
+    let run = |more: &str| {
+        Ferry::new()
+            .runbook(&format!(
+                "
+                runbook: demo
+                targets: {{ app: {{ http: \"{}\" }} }}
+                phases:
+                  p:
+                    steps:
+                      - id: post
+                        http: {{ post: /x, json: {{}} }}
+                        target: app
+                        retry: {{ limit: 1, backoff: 1ms }}
+                        {more}
+                        undo: [{{ shell: echo undo >> ledger }}]
+                ",
+                wire.url
+            ))
+            .run()
+            .code(11)
+    };
+    let ran = run("");
+    assert_eq!(
+        ran.failed("post").outcome,
+        Outcome::Unknown,
+        "{}",
+        ran.all()
+    );
+    assert_eq!(
+        (ran.ledger().len(), wire.requests().len()),
+        (1, 1),
+        "undone, and asked once"
+    );
+    run("idempotent: true");
+    assert_eq!(wire.requests().len(), 3, "asked twice more");
 }
