@@ -2,8 +2,8 @@
 
 pub mod check;
 pub mod context;
-pub mod ferry;
 pub mod demo;
+pub mod ferry;
 pub mod mariadb;
 pub mod ports;
 pub mod postgres;
