@@ -325,17 +325,6 @@ fn the_runbooks_have_neither_mistakes_nor_lints() {
     }
 }
 
-#[test]
-fn the_schema_beside_the_runbooks_is_current() {
-    let output = ferry(&["schema"]).output().expect("ferry starts");
-    assert_ok(&output);
-    let kept = std::fs::read(root().join("runbooks/ferry.schema.json")).expect("the schema");
-    assert!(
-        output.stdout == kept,
-        "run `ferry schema > runbooks/ferry.schema.json`"
-    );
-}
-
 #[tokio::test]
 async fn a_schema_change_is_made_once_and_taken_back() {
     let stage = Stage::set();
