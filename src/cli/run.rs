@@ -15,6 +15,10 @@ use crate::front;
 use crate::store::{SqliteStore, Store};
 use crate::view::RunView;
 
+/// Steps up to which a run writes its report itself. That of a larger one takes a while and more
+/// memory than the run; it is written when somebody asks for it.
+const REPORTED_AT_ONCE: usize = 300;
+
 /// Carry a runbook out; when a step or an expectation fails, go back by itself
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ferry run runbooks/hybrid-cache.yaml --input strategy=rolling")]
@@ -53,6 +57,7 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
     let state_dir = base_dir.join(state_dir);
     let runtime = super::runtime()?;
     let run_dir = state::run_dir(&state_dir, &id);
+    let report_at_once = plan.len() <= REPORTED_AT_ONCE;
     let finished = runtime.block_on(async {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&state_dir).await?);
         let engine = Engine {
@@ -71,14 +76,20 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
             holder: state::me(),
         };
         let finished = engine.run().await.map_err(CommandError::from)?;
-        let report = write_report(store.as_ref(), &id, &run_dir).await;
+        let report = match report_at_once {
+            true => Some(write_report(store.as_ref(), &id, &run_dir).await),
+            false => None,
+        };
         Ok::<_, CommandError>((finished, report))
     });
     // threads that still read a dead link must not hold the end up
     runtime.shutdown_background();
     let (finished, report) = finished?;
     let exit = exit_of(&finished);
-    say_report(report, &run_dir);
+    match report {
+        Some(report) => say_report(report, &run_dir),
+        None => super::say(&format!("  report      ferry report {id}")),
+    }
     if args.json {
         let end = json!({
             "event": "end", "run": id, "code": exit.code(), "outcome": finished.status.words(), "next": next(&finished, &id),

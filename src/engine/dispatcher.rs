@@ -23,7 +23,7 @@ use crate::event::{Event, EventKind, Parking, RunEvent, RunOptions, RunStatus};
 use crate::plan::Plan;
 use crate::run::{Decision, Effect, Input, InputKind, RunState};
 use crate::secret::Masker;
-use crate::store::{Batch, Dispatched, Holder, Lease, NewRun, Store, StoreError};
+use crate::store::{Batch, Holder, Lease, NewRun, Store, StoreError};
 
 /// A run that is ready to start.
 pub struct Engine {
@@ -185,7 +185,6 @@ fn empty_plan() -> Plan {
 struct Pending {
     events: Vec<Event>,
     effects: Vec<Effect>,
-    settled: Vec<String>,
     status: Option<RunStatus>,
 }
 
@@ -248,9 +247,6 @@ impl Dispatcher {
     /// Decides what follows from an input and keeps it for the next commit.
     fn take(&mut self, input: InputKind) {
         self.executor.over(&input, &self.state);
-        if let InputKind::Reported { key, .. } = &input {
-            self.pending.settled.push(self.state.plan().name(*key));
-        }
         let at = now_ms();
         let Decision { events, effects } = self.state.advance(&Input { at, kind: input });
         if events.is_empty() {
@@ -286,36 +282,20 @@ impl Dispatcher {
         let Pending {
             events,
             effects,
-            settled,
             status,
         } = std::mem::take(&mut self.pending);
-        let dispatched = effects
-            .iter()
-            .filter_map(|effect| self.dispatched(effect))
-            .collect();
         let (store, lease) = (Arc::clone(&self.store), self.lease.clone());
         Some(Box::pin(async move {
+            // an effect carried out in this process is handed out with its intent, which is an
+            // event of this very commit; rows beside that are for effects of other hosts
             let batch = Batch {
                 events: events.clone(),
-                dispatched,
-                settled,
-                consumed: Vec::new(),
                 status,
+                ..Batch::default()
             };
             store.commit(&lease, batch).await?;
             Ok((events, effects))
         }))
-    }
-
-    /// What the store keeps of an effect: enough to know after a crash what was handed out.
-    fn dispatched(&self, effect: &Effect) -> Option<Dispatched> {
-        match effect {
-            Effect::Execute { key, .. } => Some(Dispatched {
-                key: self.state.plan().name(*key),
-                seq: self.next_seq.saturating_sub(1),
-            }),
-            _ => None,
-        }
     }
 
     fn signalled(&mut self, reason: Parking, times: u32) {

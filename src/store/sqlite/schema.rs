@@ -105,6 +105,11 @@ FROM pragma_application_id, pragma_user_version, pragma_synchronous, pragma_jour
 pub(super) const COMMIT_ONE: &str =
     "INSERT INTO batch VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
+/// A batch with two events, as the end of one step and the intent of the next are.
+pub(super) const COMMIT_TWO: &str =
+    "INSERT INTO batch VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12),
+     (?1, ?2, ?13, ?14, ?15, ?16, ?17, NULL, NULL, NULL, NULL, ?12)";
+
 /// A batch with several events, in `?3` as `[[seq, at, kind, body, hash in hexadecimal], ...]`.
 pub(super) const COMMIT_MANY: &str = "
 INSERT INTO batch SELECT ?1, ?2,

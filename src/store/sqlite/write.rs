@@ -136,6 +136,7 @@ impl Writer {
         let query = match rows.as_slice() {
             [] => one(lease, None, extras),
             [row] => one(lease, Some(row), extras),
+            [first, second] => two(lease, first, second, extras),
             rows => many(lease, rows, extras),
         };
         match query.execute(self.link.get().await?).await {
@@ -294,7 +295,11 @@ impl Extras {
 type Query = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 fn one(lease: &Lease, row: Option<&Row>, extras: Extras) -> Query {
-    sqlx::query(schema::COMMIT_ONE)
+    one_of(schema::COMMIT_ONE, lease, row, extras)
+}
+
+fn one_of(statement: &'static str, lease: &Lease, row: Option<&Row>, extras: Extras) -> Query {
+    sqlx::query(statement)
         .bind(lease.run.clone())
         .bind(int(lease.epoch))
         .bind(row.map(|row| int(row.seq)))
@@ -307,6 +312,22 @@ fn one(lease: &Lease, row: Option<&Row>, extras: Extras) -> Query {
         .bind(extras.consumed)
         .bind(extras.status)
         .bind(extras.head)
+}
+
+fn two(lease: &Lease, first: &Row, second: &Row, extras: Extras) -> Query {
+    with_row(
+        one_of(schema::COMMIT_TWO, lease, Some(first), extras),
+        second,
+    )
+}
+
+fn with_row(query: Query, row: &Row) -> Query {
+    query
+        .bind(int(row.seq))
+        .bind(row.at)
+        .bind(row.kind.clone())
+        .bind(row.body.clone())
+        .bind(row.hash.to_vec())
 }
 
 fn many(lease: &Lease, rows: &[Row], extras: Extras) -> Query {
