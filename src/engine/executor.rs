@@ -382,11 +382,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_failure_of_which_nothing_is_known() {
-        let broken = async {
-            let nothing: Option<Attempt> = None;
-            nothing.expect("a defect, on purpose")
-        };
-        let (_, failure) = guarded(broken, Outcome::Unknown).await;
+        async fn broken() -> Attempt {
+            panic!("a defect, on purpose")
+        }
+        let (_, failure) = guarded(broken(), Outcome::Unknown).await;
         let failure = failure.expect("a panic is no success");
         assert_eq!(
             (failure.cause, failure.outcome),
