@@ -241,7 +241,7 @@ fn a_probe_without_an_answer_fails_before_anything_starts() {
             .code(11)
             .journal(&["run.started", "step.checking a", "step.failed a", "run.failed a", "rollback.planned 0", "run.finished rolled back"]);
         assert_eq!(ran.ledger(), Vec::<String>::new());
-        assert_eq!(ran.failed("a").outcome, ferry::event::Outcome::NotApplied);
+        assert_eq!(ran.failed("a").outcome, Outcome::NotApplied);
         assert!(
             ran.failed("a").message.starts_with("`done_when` "),
             "{}",
@@ -301,7 +301,7 @@ fn what_does_not_follow_in_time_is_a_failure_and_is_undone() {
         ran.failure(),
         "step `a`: not so within TIME: expected `result.exists`"
     );
-    assert_eq!(ran.failed("a").outcome, ferry::event::Outcome::Applied);
+    assert_eq!(ran.failed("a").outcome, Outcome::Applied);
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn an_output_that_is_missing_broken_or_too_large_is_a_failure() {
             .code(11);
         let found = &ran.failed("a").message;
         assert!(found.starts_with(message), "{found}");
-        assert_eq!(ran.failed("a").outcome, ferry::event::Outcome::Applied);
+        assert_eq!(ran.failed("a").outcome, Outcome::Applied);
     }
 }
 
