@@ -21,6 +21,9 @@ const FERRY: &str = env!("CARGO_BIN_EXE_ferry");
 const STEPS: usize = 1_000;
 const ROUNDS: usize = 3;
 
+/// One part of the figures, in a directory of its own.
+type Part = fn(&Path);
+
 fn main() {
     // cargo passes flags such as `--bench`; the first plain word is a filter
     let filter = std::env::args()
@@ -35,7 +38,7 @@ fn main() {
         "{:<58} {:>10} {:>8} {:>8}",
         "what", "measured", "ratio", "aim"
     );
-    let parts: [(&str, fn(&Path)); 6] = [
+    let parts: [(&str, Part); 6] = [
         ("chain", chain),
         ("fan", fan),
         ("syncs", syncs),
@@ -291,7 +294,7 @@ fn small(dir: &Path) {
                     .status()
                     .unwrap()
                     .success()
-            )
+            );
         });
         wall.as_secs_f64() * 1_000.0
     });

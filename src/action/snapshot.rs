@@ -21,7 +21,7 @@ static SPEC: Spec = Spec {
     results: &[("differences", "for each snapshot, what differs")],
     ..Spec::of::<Params>(
         "snapshot_equals",
-        "the state is as it was before the first change",
+        "compare the state with that before the first change",
     )
 };
 

@@ -53,10 +53,10 @@ pub(super) async fn find(
     store: &SqliteStore,
     wanted: Option<&str>,
 ) -> Result<RunRow, CommandError> {
-    if let Some(name) = wanted {
-        if let Some(row) = store.find(name).await? {
-            return Ok(row);
-        }
+    if let Some(name) = wanted
+        && let Some(row) = store.find(name).await?
+    {
+        return Ok(row);
     }
     let runs = store.runs().await?;
     let mut fitting = runs

@@ -67,7 +67,7 @@ static SPEC: Spec = Spec {
     ],
     ..Spec::of::<Params>(
         "redis.backup",
-        "writes all keys of one database, with what they have left to live, to a file",
+        "write all keys of one database, with what they have left to live, to a file",
     )
 };
 

@@ -39,7 +39,7 @@ static SPEC: Spec = Spec {
         ),
         ("latency_ms", "from sending to the reply, in milliseconds"),
     ],
-    ..Spec::of::<Params>("redis", "carries out one Redis command")
+    ..Spec::of::<Params>("redis", "carry out one Redis command")
 };
 
 /// Reading only when the command is known to.

@@ -34,7 +34,7 @@ static GET: Spec = Spec {
         "config",
         "name to value as text, such as config.maxmemory; secrets hidden",
     )],
-    ..Spec::of::<GetParams>("redis.config_get", "reads the server's configuration")
+    ..Spec::of::<GetParams>("redis.config_get", "read the server's configuration")
 };
 
 #[async_trait]
@@ -95,7 +95,7 @@ static SPEC: Spec = Spec {
             "whether the server's configuration file was written",
         ),
     ],
-    ..Spec::of::<Params>("redis.config", "sets the server's configuration")
+    ..Spec::of::<Params>("redis.config", "set the server's configuration")
 };
 
 fn checked(call: &Call) -> Result<Params, ActionError> {

@@ -43,7 +43,7 @@ static SPEC: Spec = Spec {
     ],
     ..Spec::of::<Params>(
         "redis.delete",
-        "deletes keys by name or pattern, up to a limit",
+        "delete keys by name or pattern, up to a limit",
     )
 };
 

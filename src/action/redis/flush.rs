@@ -81,7 +81,7 @@ static SPEC: Spec = Spec {
     ],
     ..Spec::of::<Params>(
         "redis.flush",
-        "empties one database, after checking that it is the right one",
+        "empty one database, after checking that it is the right one",
     )
 };
 

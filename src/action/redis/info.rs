@@ -32,7 +32,7 @@ static SPEC: Spec = Spec {
         "per database, such as keyspace.db0: keys, expires, avg_ttl (milliseconds)",
     )],
     results_open: true,
-    ..Spec::of::<Params>("redis.info", "reads the server's INFO as typed fields")
+    ..Spec::of::<Params>("redis.info", "read the server's INFO as typed fields")
 };
 
 #[async_trait]

@@ -46,7 +46,7 @@ static SPEC: Spec = Spec {
         ("skipped", "keys that were there and were kept"),
         ("sha256", "of the file"),
     ],
-    ..Spec::of::<Params>("redis.restore", "puts the keys of a backup into a database")
+    ..Spec::of::<Params>("redis.restore", "put the keys of a backup into a database")
 };
 
 #[async_trait]

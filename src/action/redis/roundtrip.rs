@@ -53,7 +53,7 @@ static SPEC: Spec = Spec {
     ],
     ..Spec::of::<Params>(
         "redis.roundtrip",
-        "writes a key of its own, reads it back and deletes it",
+        "write a key of its own, read it back and delete it",
     )
 };
 

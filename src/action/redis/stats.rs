@@ -70,7 +70,7 @@ static SPEC: Spec = Spec {
     ],
     ..Spec::of::<Params>(
         "redis.stats",
-        "reads hit rate, keys, memory, clients and role",
+        "read hit rate, keys, memory, clients and role",
     )
 };
 
