@@ -86,9 +86,7 @@ fn tell(receiver: &Receiver<Message>, mut subscribers: Vec<Box<dyn Subscriber>>)
     while let Ok(message) = receiver.recv() {
         match message {
             Message::Events(events) => {
-                for event in &events {
-                    subscribers.retain_mut(|subscriber| subscriber.on_event(event).is_ok());
-                }
+                subscribers.retain_mut(|subscriber| subscriber.on_events(&events).is_ok());
             }
             Message::End => break,
             Message::Output(step, line) => {

@@ -110,7 +110,10 @@ impl Job {
             .masker
             .text(&action.describe(&call))
             .into_owned();
-        let dir = StepDir::make(&cx).map_err(|error| self.no_room(&cx, &error))?;
+        let dir = match self.needs_dir(&call) {
+            true => Some(StepDir::make(&cx).map_err(|error| self.no_room(&cx, &error))?),
+            false => None,
+        };
         let result = self.carry_out(action, &cx, &call).await;
         let result = match result {
             Ok(result) => result,
@@ -146,6 +149,16 @@ impl Job {
             Some(failure) => Err(failure),
             None => Ok(()),
         }
+    }
+
+    /// Whether the step's own directory must be there. Making and removing one costs as much as a
+    /// commit, so it is made for those that name it; other actions make theirs when they keep files.
+    fn needs_dir(&self, call: &Call) -> bool {
+        let files = |(_, def): &(_, OutputDef)| !matches!(def, OutputDef::Value(_));
+        let named = |text: &str| text.contains("FERRY_STEP_DIR");
+        self.step.outputs.iter().any(files)
+            || call.params.to_string().contains("FERRY_STEP_DIR")
+            || call.env.iter().any(|(_, value)| named(value))
     }
 
     fn no_room(&self, cx: &Context, error: &std::io::Error) -> Failure {

@@ -12,6 +12,14 @@ pub trait Subscriber: Send {
     /// When it cannot be shown.
     fn on_event(&mut self, event: &Event) -> io::Result<()>;
 
+    /// Durable events that came together; for those who tell them faster at once.
+    ///
+    /// # Errors
+    /// As [`Subscriber::on_event`].
+    fn on_events(&mut self, events: &[Event]) -> io::Result<()> {
+        events.iter().try_for_each(|event| self.on_event(event))
+    }
+
     /// A line that a step prints just now; not durable.
     fn on_output(&mut self, _step: &str, _line: &str) {}
 

@@ -31,8 +31,12 @@ impl<W: Write> Plain<W> {
 
 impl<W: Write + Send> Subscriber for Plain<W> {
     fn on_event(&mut self, event: &Event) -> io::Result<()> {
+        self.on_events(std::slice::from_ref(event))
+    }
+
+    fn on_events(&mut self, events: &[Event]) -> io::Result<()> {
         let mut text = String::new();
-        for line in self.teller.tell(event) {
+        for line in events.iter().flat_map(|event| self.teller.tell(event)) {
             text.push_str(&line.text(self.colour));
             text.push('\n');
         }

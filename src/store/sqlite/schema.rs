@@ -35,10 +35,19 @@ CREATE TABLE IF NOT EXISTS event (
   seq INTEGER NOT NULL,
   at INTEGER NOT NULL,
   kind TEXT NOT NULL,
-  body TEXT NOT NULL,
+  body TEXT, -- null: in the table body
   hash BLOB NOT NULL,
   PRIMARY KEY (run, seq)
 ) STRICT, WITHOUT ROWID;
+
+-- bodies that would spill out of the journal's pages: a row of the tree that spills is read whole
+-- whenever a search passes it, and the first event of a run, which holds the runbook, always is
+CREATE TABLE IF NOT EXISTS body (
+  run TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY (run, seq)
+) STRICT;
 
 -- effects that were handed out and are not over
 CREATE TABLE IF NOT EXISTS effect (
@@ -68,8 +77,10 @@ CREATE VIEW IF NOT EXISTS batch AS SELECT
 CREATE TRIGGER IF NOT EXISTS batch_event INSTEAD OF INSERT ON batch BEGIN
   SELECT RAISE(ABORT, 'fenced') WHERE NOT EXISTS (
     SELECT 1 FROM run WHERE id = NEW.run AND epoch = NEW.epoch AND pid IS NOT NULL);
-  INSERT INTO event SELECT NEW.run, NEW.seq, NEW.at, NEW.kind, NEW.body, NEW.hash
+  INSERT INTO event SELECT NEW.run, NEW.seq, NEW.at, NEW.kind,
+    iif(length(NEW.body) > 800, NULL, NEW.body), NEW.hash
     WHERE NEW.seq IS NOT NULL;
+  INSERT INTO body SELECT NEW.run, NEW.seq, NEW.body WHERE length(NEW.body) > 800;
 END;
 
 CREATE TRIGGER IF NOT EXISTS batch_effect INSTEAD OF INSERT ON batch
@@ -156,7 +167,9 @@ pub(super) const SEND: &str =
 
 /// Events from a seq on.
 pub(super) const LOAD: &str = "
-SELECT seq, at, kind, body, hash FROM event WHERE run = ?1 AND seq >= ?2 ORDER BY seq";
+SELECT e.seq, e.at, e.kind, coalesce(e.body, b.body, '') AS body, e.hash
+FROM event e LEFT JOIN body b ON e.body IS NULL AND b.run = e.run AND b.seq = e.seq
+WHERE e.run = ?1 AND e.seq >= ?2 ORDER BY e.seq";
 
 /// Effects that are open.
 pub(super) const EFFECTS: &str = "SELECT key, seq FROM effect WHERE run = ?1 ORDER BY seq, key";
