@@ -251,10 +251,7 @@ pub fn each_expr_of_step<'a>(step: &'a Step, visit: &mut dyn FnMut(&'a Expr)) {
     if let Some(Items::Computed(expr)) = step.for_each.as_ref().map(|for_each| &for_each.items) {
         visit(expr);
     }
-    let probes = step
-        .done_when
-        .iter()
-        .chain(step.then_wait.iter().filter_map(|poll| poll.probe.as_ref()));
+    let probes = step.probes();
     for Probe { call, expect } in probes {
         each_expr_of_call(call, visit);
         expect.iter().for_each(|expr| visit(expr));

@@ -230,15 +230,15 @@ pub struct Step {
     /// What must hold of its result.
     pub expect: Vec<Sp<Expr>>,
     /// Whether and when to try again.
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
     /// How long one attempt may take.
     pub timeout: Option<Duration>,
     /// What takes it back.
     pub undo: Undo,
     /// Tells whether its effect is there.
-    pub done_when: Option<Probe>,
+    pub done_when: Option<Box<Probe>>,
     /// What to wait for after it.
-    pub then_wait: Option<Poll>,
+    pub then_wait: Option<Box<Poll>>,
     /// Once for each of these.
     pub for_each: Option<ForEach>,
     /// Environment for it.
@@ -248,7 +248,7 @@ pub struct Step {
     /// Values kept for later steps.
     pub outputs: Vec<(Sp<String>, OutputDef)>,
     /// The backup without which it does not start.
-    pub requires_backup: Option<RequiredBackup>,
+    pub requires_backup: Option<Box<RequiredBackup>>,
     /// The author's word that it changes nothing.
     pub read_only: Option<bool>,
     /// Whether doing it twice is the same as once.
@@ -262,6 +262,15 @@ pub struct Step {
 }
 
 impl Step {
+    /// The probes around it: `done_when` and `then_wait`.
+    pub fn probes(&self) -> impl Iterator<Item = &Probe> {
+        let waits = self
+            .then_wait
+            .as_deref()
+            .and_then(|poll| poll.probe.as_ref());
+        self.done_when.as_deref().into_iter().chain(waits)
+    }
+
     /// Whether carrying it out can change the world.
     pub fn changes(&self) -> bool {
         match self.read_only {

@@ -173,10 +173,7 @@ impl Used {
         {
             self.expr(expr);
         }
-        let probes = step
-            .done_when
-            .iter()
-            .chain(step.then_wait.iter().filter_map(|poll| poll.probe.as_ref()));
+        let probes = step.probes();
         probes.for_each(|probe| self.probe(probe));
         if let Undo::Steps(undo) = &step.undo {
             undo.iter().for_each(|step| self.step(step));

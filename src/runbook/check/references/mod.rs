@@ -180,10 +180,7 @@ impl<'r> References<'r, '_> {
             }
         }
         step.expect.iter().for_each(|expr| self.expr(expr, after));
-        let probes = step
-            .done_when
-            .iter()
-            .chain(step.then_wait.iter().filter_map(|poll| poll.probe.as_ref()));
+        let probes = step.probes();
         probes.for_each(|probe| self.probe(probe, filled));
         self.required_backup(step, at);
         if let Undo::Steps(undo) = &step.undo {
@@ -216,10 +213,7 @@ impl<'r> References<'r, '_> {
         };
         step.when.iter().for_each(|expr| self.expr(expr, place));
         step.expect.iter().for_each(|expr| self.expr(expr, after));
-        let probes = step
-            .done_when
-            .iter()
-            .chain(step.then_wait.iter().filter_map(|poll| poll.probe.as_ref()));
+        let probes = step.probes();
         probes.for_each(|probe| self.probe(probe, place));
         if step.for_each.is_some() {
             let found =
