@@ -83,7 +83,15 @@ pub(super) async fn find(
     }
 }
 
-/// All events of a run.
-pub(super) async fn events(store: &SqliteStore, run: &str) -> Result<Vec<Event>, CommandError> {
-    Ok(store.load(run, 1).await?)
+/// The run that is named, or the latest, with its events.
+pub(super) fn read(
+    state: &Path,
+    wanted: Option<&str>,
+) -> Result<(RunRow, Vec<Event>), CommandError> {
+    super::runtime()?.block_on(async {
+        let store = open(state).await?;
+        let row = find(&store, wanted).await?;
+        let events = store.load(&row.id, 1).await?;
+        Ok((row, events))
+    })
 }

@@ -35,12 +35,7 @@ pub(super) struct RunsArgs {
 }
 
 pub(super) fn status(args: &StatusArgs, state_dir: &Path) -> Result<Exit, CommandError> {
-    let (row, events) = super::runtime()?.block_on(async {
-        let store = state::open(state_dir).await?;
-        let row = state::find(&store, args.run.as_deref()).await?;
-        let events = state::events(&store, &row.id).await?;
-        Ok::<_, CommandError>((row, events))
-    })?;
+    let (row, events) = state::read(state_dir, args.run.as_deref())?;
     let view = RunView::replay(&events).with_id(row.id.clone());
     if args.json {
         super::answer(&format!("{:#}\n", report::json(&view)))?;

@@ -219,15 +219,10 @@ fn each_expr<'a>(runbook: &'a Runbook, visit: &mut dyn FnMut(&'a Expr)) {
             .iter()
             .for_each(|step| each_expr_of_step(step, visit));
     }
-    let rollback = &runbook.rollback;
-    for part in [
-        &rollback.first,
-        &rollback.last,
-        &rollback.verify,
-        &rollback.notify,
-    ] {
-        part.iter().for_each(|step| each_expr_of_step(step, visit));
-    }
+    runbook
+        .rollback
+        .steps()
+        .for_each(|step| each_expr_of_step(step, visit));
 }
 
 /// Every expression of one step, its probes and its undo.

@@ -1,4 +1,5 @@
-//! Binding inputs: what was given, else the environment, else the default.
+//! Inputs: what a runbook says of them, and binding them: what was given, else the environment, else
+//! the default.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,7 +7,63 @@ use serde_json::Value;
 
 use super::decode::check_kind;
 use super::diagnostic::did_you_mean;
-use super::model::{Input, InputKind, InputValues, Runbook};
+use super::model::{Runbook, Sp};
+
+/// One input.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Its name.
+    pub name: Sp<String>,
+    /// What it holds.
+    pub kind: InputKind,
+    /// The environment variable it is read from.
+    pub env: Option<String>,
+    /// Used when nothing else gives a value.
+    pub default: Option<Value>,
+    /// The only values allowed.
+    pub choices: Vec<Value>,
+    /// Whether its value must never be seen.
+    pub secret: bool,
+    /// For people.
+    pub description: Option<String>,
+}
+
+/// What an input holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InputKind {
+    #[default]
+    Text,
+    Int,
+    Number,
+    Bool,
+    Duration,
+    Path,
+    List,
+}
+
+impl InputKind {
+    /// The words for it in a runbook.
+    pub const NAMES: [(&'static str, Self); 7] = [
+        ("text", Self::Text),
+        ("int", Self::Int),
+        ("number", Self::Number),
+        ("bool", Self::Bool),
+        ("duration", Self::Duration),
+        ("path", Self::Path),
+        ("list", Self::List),
+    ];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        Self::NAMES
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or("text", |(name, _)| name)
+    }
+}
+
+/// Inputs by name with their values; secrets are not among them.
+pub type InputValues = BTreeMap<String, Value>;
 
 /// The values of a run's inputs. Secrets are apart, so that they go nowhere by accident.
 #[derive(Default)]

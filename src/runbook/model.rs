@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::catalog::{Class, TargetKind};
+pub use super::inputs::{Input, InputKind, InputValues};
 use super::node::Span;
 use super::params::Params;
 use crate::expr::{Expr, Template};
@@ -107,59 +108,6 @@ pub struct Window {
     pub downtime: Option<Duration>,
     /// For going back.
     pub rollback: Option<Duration>,
-}
-
-/// One input.
-#[derive(Clone, Debug)]
-pub struct Input {
-    /// Its name.
-    pub name: Sp<String>,
-    /// What it holds.
-    pub kind: InputKind,
-    /// The environment variable it is read from.
-    pub env: Option<String>,
-    /// Used when nothing else gives a value.
-    pub default: Option<Value>,
-    /// The only values allowed.
-    pub choices: Vec<Value>,
-    /// Whether its value must never be seen.
-    pub secret: bool,
-    /// For people.
-    pub description: Option<String>,
-}
-
-/// What an input holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum InputKind {
-    #[default]
-    Text,
-    Int,
-    Number,
-    Bool,
-    Duration,
-    Path,
-    List,
-}
-
-impl InputKind {
-    /// The words for it in a runbook.
-    pub const NAMES: [(&'static str, Self); 7] = [
-        ("text", Self::Text),
-        ("int", Self::Int),
-        ("number", Self::Number),
-        ("bool", Self::Bool),
-        ("duration", Self::Duration),
-        ("path", Self::Path),
-        ("list", Self::List),
-    ];
-
-    /// The word for it.
-    pub fn name(self) -> &'static str {
-        Self::NAMES
-            .iter()
-            .find(|(_, kind)| *kind == self)
-            .map_or("text", |(name, _)| name)
-    }
 }
 
 /// One target.
@@ -390,5 +338,10 @@ pub struct RollbackDef {
     pub notify: Vec<Step>,
 }
 
-/// Inputs by name with their values; secrets are not among them.
-pub type InputValues = BTreeMap<String, Value>;
+impl RollbackDef {
+    /// The steps of all its parts, in the order in which they run.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        let parts = [&self.first, &self.last, &self.verify, &self.notify];
+        parts.into_iter().flatten()
+    }
+}

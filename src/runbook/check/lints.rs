@@ -141,15 +141,7 @@ impl Used {
             phase.when.iter().for_each(|when| self.expr(when));
             phase.steps.iter().for_each(|step| self.step(step));
         }
-        let rollback = &runbook.rollback;
-        for part in [
-            &rollback.first,
-            &rollback.last,
-            &rollback.verify,
-            &rollback.notify,
-        ] {
-            part.iter().for_each(|step| self.step(step));
-        }
+        runbook.rollback.steps().for_each(|step| self.step(step));
     }
 
     fn step(&mut self, step: &Step) {

@@ -24,15 +24,10 @@ pub(super) fn check<'r>(runbook: &'r Runbook, problems: &mut Problems) -> Names<
             steps.entry(step.id.as_str()).or_insert((phase_at, step_at));
         }
     }
-    let rollback = &runbook.rollback;
-    for part in [
-        &rollback.first,
-        &rollback.last,
-        &rollback.verify,
-        &rollback.notify,
-    ] {
-        part.iter().for_each(|step| ids.step(step, problems));
-    }
+    runbook
+        .rollback
+        .steps()
+        .for_each(|step| ids.step(step, problems));
     let mut phases = Alike::new("phase", runbook.phases.len());
     for phase in &runbook.phases {
         phases.see(&phase.name, problems);

@@ -97,15 +97,10 @@ pub(super) fn check(
             references.step(step, Some((at, n)));
         }
     }
-    let rollback = &runbook.rollback;
-    for part in [
-        &rollback.first,
-        &rollback.last,
-        &rollback.verify,
-        &rollback.notify,
-    ] {
-        part.iter().for_each(|step| references.step(step, None));
-    }
+    runbook
+        .rollback
+        .steps()
+        .for_each(|step| references.step(step, None));
 }
 
 impl<'r> References<'r, '_> {
