@@ -4,11 +4,16 @@
 //! is dropped.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::event::Event;
 pub use crate::event::Subscriber;
+
+/// How long what comes is gathered before it is told.
+const PAUSE: Duration = Duration::from_millis(5);
 
 enum Message {
     Events(Vec<Event>),
@@ -20,6 +25,7 @@ enum Message {
 pub struct Bus {
     sender: Option<Sender<Message>>,
     thread: Option<JoinHandle<()>>,
+    ending: Arc<AtomicBool>,
 }
 
 /// A handle for sending lines of output.
@@ -48,13 +54,17 @@ impl Bus {
             return Self {
                 sender: None,
                 thread: None,
+                ending: Arc::default(),
             };
         }
         let (sender, receiver) = channel();
-        let thread = std::thread::spawn(move || tell(&receiver, subscribers));
+        let ending = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&ending);
+        let thread = std::thread::spawn(move || tell(&receiver, &over, subscribers));
         Self {
             sender: Some(sender),
             thread: Some(thread),
+            ending,
         }
     }
 
@@ -72,6 +82,7 @@ impl Bus {
 
     /// Waits until everything is told that was sent before; what is sent later is not told.
     pub fn finish(mut self) {
+        self.ending.store(true, Ordering::Relaxed);
         if let Some(sender) = self.sender.take() {
             let _ = sender.send(Message::End);
         }
@@ -82,16 +93,26 @@ impl Bus {
     }
 }
 
-fn tell(receiver: &Receiver<Message>, mut subscribers: Vec<Box<dyn Subscriber>>) {
-    while let Ok(message) = receiver.recv() {
-        match message {
-            Message::Events(events) => {
-                subscribers.retain_mut(|subscriber| subscriber.on_events(&events).is_ok());
-            }
-            Message::End => break,
-            Message::Output(step, line) => {
-                for subscriber in &mut subscribers {
-                    subscriber.on_output(&step, &line);
+fn tell(
+    receiver: &Receiver<Message>,
+    ending: &AtomicBool,
+    mut subscribers: Vec<Box<dyn Subscriber>>,
+) {
+    'told: while let Ok(first) = receiver.recv() {
+        // people do not read faster than this, and a thread that does not wait needs no waking
+        if !ending.load(Ordering::Relaxed) {
+            std::thread::sleep(PAUSE);
+        }
+        for message in std::iter::once(first).chain(receiver.try_iter()) {
+            match message {
+                Message::Events(events) => {
+                    subscribers.retain_mut(|subscriber| subscriber.on_events(&events).is_ok());
+                }
+                Message::End => break 'told,
+                Message::Output(step, line) => {
+                    for subscriber in &mut subscribers {
+                        subscriber.on_output(&step, &line);
+                    }
                 }
             }
         }

@@ -2,7 +2,6 @@
 //!
 //! Plain data with places. Expressions are compiled here once and kept.
 
-use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::time::Duration;
 
