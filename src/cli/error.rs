@@ -55,7 +55,7 @@ impl From<StoreError> for CommandError {
             StoreError::NoStore { .. } | StoreError::NoRun { .. } => Exit::Missing,
             StoreError::Held { .. } | StoreError::Locked { .. } => Exit::Locked,
             StoreError::Fenced { .. } => Exit::Fenced,
-            StoreError::Corrupt { .. } => Exit::Corrupt,
+            StoreError::Corrupt { .. } | StoreError::Damaged { .. } => Exit::Corrupt,
             StoreError::Newer { .. } => Exit::Newer,
             StoreError::Refused { .. } => Exit::Refused,
             _ => Exit::JournalFailed,
@@ -65,7 +65,10 @@ impl From<StoreError> for CommandError {
                 Some("no run was started there yet; `--state-dir DIR` names another place")
             }
             StoreError::NoRun { .. } => Some("`ferry runs` lists them"),
-            _ => None,
+            StoreError::Io { .. } => {
+                Some("`--state-dir DIR` or `FERRY_STATE_DIR` names another directory")
+            }
+            _ => error.hint(),
         };
         let mut made = Self::new(exit, error.to_string());
         made.hints.extend(hint.map(str::to_owned));

@@ -69,7 +69,7 @@ pub(super) async fn find(
                 "`{name}` fits more than one run: `{}`, `{}`",
                 first.id, second.id
             );
-            Err(CommandError::new(Exit::Usage, message))
+            Err(CommandError::new(Exit::Usage, message).hint("write more of its id"))
         }
         (None, _, Some(name)) => Err(CommandError::new(
             Exit::Missing,

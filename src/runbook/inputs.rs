@@ -168,18 +168,18 @@ fn value(
 
 fn missing(input: &Input) -> InputError {
     let name = input.name.as_str();
-    let env = input
-        .env
-        .as_ref()
-        .map(|env| format!("set the environment variable `{env}`, or "));
-    let given = if input.secret {
-        "secrets are best read from the environment".to_owned()
-    } else {
-        format!("give `--input {name}=VALUE`")
+    // the command line of a process is open to others: a secret is not sent there
+    let hint = match (&input.env, input.secret) {
+        (Some(env), true) => format!("set the environment variable `{env}`"),
+        (Some(env), false) => {
+            format!("set the environment variable `{env}`, or give `--input {name}=VALUE`")
+        }
+        (None, true) => "say in the runbook which `env` holds it".to_owned(),
+        (None, false) => format!("give `--input {name}=VALUE`"),
     };
     InputError {
         message: format!("input `{name}` has no value"),
-        hint: format!("{}{given}", env.unwrap_or_default()),
+        hint,
     }
 }
 
