@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::job::{Job, READING_TIMEOUT};
 use super::judge;
-use crate::event::{Failure, Moment, SnapshotTaken};
+use crate::event::{Failure, MEASURED, Moment, SnapshotTaken};
 use crate::plan::hex;
 use crate::runbook::model::{SnapshotDef, Step};
 
@@ -94,7 +94,7 @@ fn compare(path: &str, before: &Value, now: &Value, found: &mut Vec<String>) {
                 .keys()
                 .chain(now.keys().filter(|key| !before.contains_key(*key)))
             {
-                if MOVING.contains(&key.as_str()) || (is_file && key == "modified") {
+                if MEASURED.contains(&key.as_str()) || (is_file && key == "modified") {
                     continue;
                 }
                 let at = format!("{path}.{key}");
@@ -118,18 +118,6 @@ fn compare(path: &str, before: &Value, now: &Value, found: &mut Vec<String>) {
         )),
     }
 }
-
-/// Measurements of the reading itself, which say nothing of the state.
-const MOVING: &[&str] = &[
-    "took_ms",
-    "latency_ms",
-    "total_ms",
-    "connect_ms",
-    "ttfb_ms",
-    "duration_ms",
-    "date",
-    "uptime_s",
-];
 
 /// Reads the named snapshots again and compares them with those from before the first change.
 pub(super) async fn equals(

@@ -19,7 +19,7 @@ pub use outcome::{Cause, Failure, Outcome};
 pub use outline::{Outline, PhaseOutline, StepOutline, UndoKind};
 pub use rollback::{NotUndone, Part, RollbackEvent, RollbackItem};
 pub use run::{Parking, Planned, RunEvent, RunFailure, RunOptions, RunStatus};
-pub use snapshot::{Moment, SnapshotEvent, SnapshotTaken};
+pub use snapshot::{MEASURED, Moment, SnapshotEvent, SnapshotTaken};
 pub use step::{OutputKept, Report, SkipReason, StepEvent};
 pub use subscriber::Subscriber;
 

@@ -23,6 +23,18 @@ pub enum SnapshotEvent {
     },
 }
 
+/// Keys of a result that measure the reading itself, and say nothing of the state that was read.
+pub const MEASURED: &[&str] = &[
+    "took_ms",
+    "latency_ms",
+    "total_ms",
+    "connect_ms",
+    "ttfb_ms",
+    "duration_ms",
+    "date",
+    "uptime_s",
+];
+
 /// When a set of snapshots was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

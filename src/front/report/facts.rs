@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::event::{Moment, RunStatus, UndoKind};
+use crate::event::{MEASURED, Moment, RunStatus, UndoKind};
 use crate::view::{Change, ItemStatus, RunView, StepStatus, StepView, diff};
 
 /// Something that a reader must not overlook.
@@ -20,21 +20,30 @@ pub(super) fn verdict(view: &RunView) -> String {
     let told = match view.status {
         RunStatus::Planned => "nothing has started",
         RunStatus::Running => "the run has not ended",
-        RunStatus::Waiting => "it was stopped before its end, and can be gone on with",
+        RunStatus::Waiting => {
+            "it was stopped before its end; what was done stays done, and a person has to go on"
+        }
         RunStatus::RollingBack => "going back has not ended",
-        RunStatus::Succeeded => "every phase is over and every expectation was met",
+        RunStatus::Succeeded => match judged(view) {
+            true => "every phase is over and every expectation was met",
+            false => "every phase is over; no expectation was judged",
+        },
         RunStatus::Failed => "it failed and was left where it stood",
-        RunStatus::RolledBack => match view
-            .rollback
-            .as_ref()
-            .is_some_and(|r| r.not_undone.is_empty())
-        {
-            true => "it failed; everything was taken back",
-            false => "it failed; it was taken back except for what is named below",
+        RunStatus::RolledBack => match &view.rollback {
+            Some(back) if back.not_undone.is_empty() && back.items.is_empty() => {
+                "it failed, and there was nothing to take back"
+            }
+            Some(back) if back.not_undone.is_empty() => "it failed; everything was taken back",
+            _ => "it failed; it was taken back except for what is named below",
         },
         RunStatus::RollbackFailed => "it failed, and going back failed too: see what is left",
     };
     told.to_owned()
+}
+
+fn judged(view: &RunView) -> bool {
+    view.each_step()
+        .any(|(_, step)| step.report.iter().any(|report| !report.evidence.is_empty()))
 }
 
 /// What must not be overlooked, the worst first.
@@ -163,6 +172,9 @@ pub(super) struct Compared<'a> {
     pub(super) places: Vec<(String, Vec<Option<Value>>)>,
     /// Whether later moments equal the first; `None` where a value is missing.
     pub(super) equal: Vec<Option<bool>>,
+    /// Whether all that differs are measurements of the reading itself, which `snapshot_equals`
+    /// passes over as well.
+    pub(super) measured_only: bool,
 }
 
 /// Every snapshot, compared with its first moment.
@@ -201,11 +213,20 @@ fn compare<'a>(view: &'a RunView, name: &'a str) -> Compared<'a> {
     for (path, row) in &mut places {
         fill(path, row, &values);
     }
+    let of_file = values
+        .first()
+        .is_some_and(|first| first.is_some_and(|first| first.get("sha256").is_some()));
+    let measured = |path: &str| {
+        let key = path.rsplit('.').next().unwrap_or(path);
+        MEASURED.contains(&key) || (of_file && path == "modified")
+    };
+    let measured_only = !places.is_empty() && places.iter().all(|(path, _)| measured(path));
     Compared {
         name,
         moments,
         places,
         equal,
+        measured_only,
     }
 }
 

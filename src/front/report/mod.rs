@@ -16,6 +16,7 @@ pub use markdown::markdown;
 mod tests {
     use super::super::golden;
     use super::*;
+    use crate::event::{Moment, SnapshotEvent, SnapshotTaken};
     use crate::view::{RunView, samples};
 
     fn view(events: &[crate::event::Event]) -> RunView {
@@ -57,6 +58,36 @@ mod tests {
         for row in before.lines().filter(|line| line.starts_with('|')) {
             assert!(row.ends_with(" |"), "{row}");
         }
+    }
+
+    #[test]
+    fn a_snapshot_that_differs_in_its_measurements_alone_is_told_as_such() {
+        let told = |key: &str, holds: &str| {
+            let value = |at: i32| serde_json::json!({ holds: [], key: at });
+            let mut log = samples::Story::new().planned().started();
+            for (moment, at) in [(Moment::Before, 1), (Moment::Restored, 2)] {
+                log = log.tell(SnapshotEvent::Taken {
+                    moment,
+                    snapshots: vec![SnapshotTaken {
+                        name: "schema".into(),
+                        file: None,
+                        sha256: None,
+                        value: Some(value(at)),
+                        failure: None,
+                    }],
+                });
+            }
+            markdown(&view(&log.events))
+        };
+        let (same, other) = (
+            "- restored but for measurements is as before\n",
+            "- restored differs from what it was before\n",
+        );
+        assert!(told("took_ms", "rows").contains(same));
+        assert!(told("took", "rows").contains(other));
+        assert!(told("modified", "rows").contains(other));
+        // a file is what it holds, not when that was written
+        assert!(told("modified", "sha256").contains(same));
     }
 
     #[test]

@@ -264,6 +264,7 @@ pub(super) fn snapshots(view: &RunView, out: &mut String) {
         for (moment, equal) in one.moments.iter().skip(1).zip(&one.equal) {
             let word = match equal {
                 Some(true) => "is as",
+                Some(false) if one.measured_only => "but for measurements is as",
                 Some(false) => "differs from what it was",
                 None => "cannot be compared with",
             };
