@@ -80,7 +80,7 @@ fn a_failed_step_is_told_whole() {
              rolled back: demo after TIME\n\
              \x20 failed      step `bad`: the script exited with 3\n\
              \x20 steps       1 failed\n\
-             \x20 rollback    0 of 0 done\n\
+             \x20 rollback    nothing to take back\n\
              \x20 not undone  bad: the runbook says `undo: none`\n\
              \x20 report      state/runs/demo-RUN/report.md\n",
         );

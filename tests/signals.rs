@@ -47,7 +47,7 @@ fn the_first_interrupt_waits_for_changes_and_ends_reads() {
     );
     assert!(
         ran.stderr
-            .contains("waiting: interrupted; the run can be gone on with"),
+            .contains("waiting: interrupted; what was done stays done, and a person has to go on"),
         "{}",
         ran.stderr
     );

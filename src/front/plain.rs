@@ -91,7 +91,7 @@ mod tests {
             "rollback failed: hybrid-cache after 10s
   failed      step `restart[1]`: expected `result.exit_code == 0`
   steps       4 done, 1 failed, 1 skipped, 1 not started
-  rollback    0 of 3 done
+  rollback    1 failed, 2 held back
   failed      undo restart[1]
   held back   undo restart[0]
   held back   old-backend

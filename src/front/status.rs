@@ -4,7 +4,7 @@
 //! here reads a clock.
 
 use super::escape::shown;
-use super::lines::{count_words, run_tone};
+use super::lines::{count_words, rollback_words, run_tone};
 use super::look::Tone;
 use super::text::{between, clip, moment, ms, pad, seconds, table, wrap};
 use crate::event::RunStatus;
@@ -24,6 +24,12 @@ pub struct Page {
 /// One run: where it stands, its phases, what is under way, what failed, and the commands that come
 /// next (the caller knows them).
 pub fn run(view: &RunView, next: &[String], page: &Page) -> String {
+    // a run that was stopped takes no more time
+    let now = match (view.status, view.last_at) {
+        (RunStatus::Waiting, Some(at)) => at,
+        _ => page.now,
+    };
+    let page = &Page { now, ..*page };
     let mut out = Vec::new();
     head(view, page, &mut out);
     let mut text = lines(out);
@@ -73,7 +79,7 @@ fn head(view: &RunView, page: &Page, out: &mut Vec<String>) {
         say("started", &moment(started));
     }
     if let Some(took) = view.took_ms(page.now) {
-        let word = if view.ended_at.is_some() {
+        let word = if view.ended_at.is_some() || view.status == RunStatus::Waiting {
             "took"
         } else {
             "for"
@@ -131,10 +137,9 @@ fn rollback(view: &RunView, page: &Page, out: &mut Vec<String>) {
     let Some(rollback) = &view.rollback else {
         return;
     };
-    let (over, all) = rollback.progress();
     out.push(String::new());
     out.push(clip(
-        &format!("rollback  {over} of {all} over"),
+        &format!("rollback  {}", rollback_words(rollback)),
         page.columns,
     ));
     for item in &rollback.items {
@@ -260,6 +265,24 @@ mod tests {
             let wide = text.lines().find(|line| width(line) > columns);
             assert!(wide.is_none(), "{columns}: {wide:?}");
         }
+    }
+
+    #[test]
+    fn the_clock_of_a_run_that_was_stopped_stands_still() {
+        let mut events = samples::rolled_back(false)[..16].to_vec();
+        let last = events.last().unwrap().clone();
+        events.push(crate::event::Event {
+            seq: last.seq + 1,
+            at: START + 5_000,
+            kind: crate::event::RunEvent::Parked {
+                reason: crate::event::Parking::Interrupt,
+            }
+            .into(),
+        });
+        let view = RunView::replay(&events).with_id("r1");
+        let text = run(&view, &[], &page(START + 3_600_000, 80));
+        assert!(text.contains("\n  took      5s\n"), "{text}");
+        assert!(!text.contains("1h"), "{text}");
     }
 
     #[test]

@@ -7,12 +7,12 @@ mod back;
 mod steps;
 mod words;
 
-pub(super) use self::words::{count_words, observed, outcome_words, run_tone};
+pub(super) use self::words::{count_words, observed, outcome_words, rollback_words, run_tone};
 use self::words::{hint, summary};
 use super::escape::shown;
 use super::look::Tone;
 use super::text::{between, ms, numbered, pad, pad_left, seconds, width, wrap};
-use crate::event::{Event, EventKind, RunEvent, StepEvent};
+use crate::event::{Event, EventKind, Parking, RunEvent, StepEvent};
 use crate::view::{PhaseStatus, RunView};
 
 /// The widest column of names.
@@ -214,11 +214,19 @@ impl Teller {
             // said by the step that failed
             RunEvent::Failed(_) => {}
             RunEvent::Stopping { reason } => {
-                let rest = format!(" {}; what is under way is waited for", reason.words());
+                let more = match reason {
+                    Parking::Interrupt => " (Ctrl-C again ends it)",
+                    Parking::Terminate | Parking::Hangup => "",
+                };
+                let why = reason.words();
+                let rest = format!(" {why}; what is under way is waited for{more}");
                 lines.push(self.at(at, "", Tone::Odd, "stopping:", rest).stays());
             }
             RunEvent::Parked { reason } => {
-                let rest = format!(" {}; the run can be gone on with", reason.words());
+                let rest = format!(
+                    " {}; what was done stays done, and a person has to go on",
+                    reason.words()
+                );
                 lines.push(self.at(at, "", Tone::Odd, "waiting:", rest).stays());
             }
             RunEvent::Finished { .. } => lines.extend(summary(&self.view, at)),

@@ -6,7 +6,7 @@ use super::super::text::{between, ms, pad};
 use super::Line;
 use crate::event::{Failure, Outcome, Report, RunStatus, SkipReason};
 use crate::expr::{Evidence, Verdict};
-use crate::view::{ItemStatus, RunView};
+use crate::view::{ItemStatus, RollbackView, RunView};
 
 pub(super) fn did(report: &Report) -> String {
     match report.did.is_empty() {
@@ -126,6 +126,27 @@ pub(in super::super) fn count_words(view: &RunView) -> String {
     said.join(", ")
 }
 
+/// How far a rollback is, in words: what is zero is not said.
+pub(in super::super) fn rollback_words(rollback: &RollbackView) -> String {
+    if rollback.items.is_empty() {
+        return "nothing to take back".to_owned();
+    }
+    let all = [
+        ItemStatus::Done,
+        ItemStatus::Failed,
+        ItemStatus::Held,
+        ItemStatus::Skipped,
+        ItemStatus::Running,
+        ItemStatus::Pending,
+    ];
+    let said = all.map(|status| (rollback.count(status), status.words()));
+    let said = said.iter().filter(|(count, _)| *count > 0);
+    let said: Vec<_> = said
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    said.join(", ")
+}
+
 /// The end of a run.
 pub(super) fn summary(view: &RunView, at: i64) -> Vec<Line> {
     let took = between(view.started_at.unwrap_or(at), at);
@@ -145,11 +166,7 @@ pub(super) fn summary(view: &RunView, at: i64) -> Vec<Line> {
     }
     say("steps", count_words(view));
     if let Some(rollback) = &view.rollback {
-        let done = rollback.count(ItemStatus::Done);
-        say(
-            "rollback",
-            format!("{done} of {} done", rollback.items.len()),
-        );
+        say("rollback", rollback_words(rollback));
         for item in &rollback.items {
             if matches!(item.status, ItemStatus::Failed | ItemStatus::Held) {
                 say(item.status.words(), item.item.id.clone());

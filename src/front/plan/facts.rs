@@ -102,7 +102,7 @@ fn risks(plan: &Plan, total: f64) -> Vec<Risk> {
         ),
         risk(
             "no_timeout",
-            "may hang: no `timeout`",
+            "may take up to 1h before they are ended: no `timeout`",
             that(&|step| step.timeout.is_none()),
         ),
         risk(

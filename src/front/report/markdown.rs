@@ -1,6 +1,6 @@
 //! The report for people: the verdict first, then what must not be overlooked, then the evidence.
 
-use super::super::lines::count_words;
+use super::super::lines::{count_words, rollback_words};
 use super::super::text::{between, moment};
 use super::escape::{block, code, prose, table};
 use super::facts::{notices, verdict};
@@ -64,7 +64,6 @@ fn summary(view: &RunView, out: &mut String) {
         vec!["Steps".into(), count_words(view)],
     ];
     if let Some(rollback) = &view.rollback {
-        let (over, all) = rollback.progress();
         let end = rollback
             .ended_at
             .or(view.last_at)
@@ -72,7 +71,10 @@ fn summary(view: &RunView, out: &mut String) {
         let took = between(rollback.started_at, end);
         rows.push(vec![
             "Rollback".into(),
-            format!("{over} of {all} items over, in {took}"),
+            match rollback.items.is_empty() {
+                true => rollback_words(rollback),
+                false => format!("{}, in {took}", rollback_words(rollback)),
+            },
         ]);
     }
     rows.push(vec!["ferry".into(), code(&header.version)]);
