@@ -104,6 +104,10 @@ fn value(line: &str) -> &str {
 
 /// How a value is written so that YAML leaves it alone.
 fn quoted(value: &str) -> String {
+    if value.starts_with('{') {
+        return "put the expression in quotes, or give each key of this `{ }` a line of its own"
+            .into();
+    }
     let line = value.lines().next().unwrap_or_default();
     if line.len() > 100 || line.len() < value.len() || line.is_empty() {
         return "put the whole value in quotes".into();
