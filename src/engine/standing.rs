@@ -39,7 +39,7 @@ pub(super) fn shared(
     let targets =
         targets::resolve(&plan.runbook, &scope).map_err(|(name, error)| EngineError::Target {
             name,
-            reason: error.to_string(),
+            reason: error,
         })?;
     let mut hidden: Vec<(String, Secret)> = secrets
         .iter()
