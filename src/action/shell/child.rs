@@ -48,17 +48,15 @@ struct Group {
     over: bool,
 }
 
-impl Group {
-    fn signal(&self, signal: Signal) {
-        // gone already is as good as told
-        let _ = killpg(self.leader, signal);
-    }
+fn tell(group: Pid, signal: Signal) {
+    // gone already is as good as told
+    let _ = killpg(group, signal);
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         if !self.over {
-            self.signal(Signal::SIGKILL);
+            tell(self.leader, Signal::SIGKILL);
         }
     }
 }
@@ -87,7 +85,7 @@ pub(super) async fn run(
                 drain(err, Stream::Stderr, cx, &mut stderr)
             );
         };
-        let wait = watch(&mut child, cx, &group);
+        let wait = watch(&mut child, cx, group.leader);
         tokio::pin!(drain, wait);
         let mut drained = false;
         let ended = loop {
@@ -96,6 +94,8 @@ pub(super) async fn run(
                 () = &mut drain, if !drained => drained = true,
             }
         };
+        // from here on its number may be somebody else's
+        group.over = true;
         // a grandchild that holds a pipe open does not hold the step
         let leaked = !drained && tokio::time::timeout(LEAK, &mut drain).await.is_err();
         if leaked {
@@ -104,7 +104,6 @@ pub(super) async fn run(
         }
         (ended, leaked)
     };
-    group.over = matches!(ended, Ok(Ended::Exit(_)));
     let ended = ended.map_err(|error| {
         ActionError::failed(
             crate::event::Outcome::Unknown,
@@ -200,7 +199,7 @@ fn feed(child: &mut Child, text: Option<&str>) {
 }
 
 /// Waits for the leader; ends the group at the deadline or when told to.
-async fn watch(child: &mut Child, cx: &Context, group: &Group) -> std::io::Result<Ended> {
+async fn watch(child: &mut Child, cx: &Context, group: Pid) -> std::io::Result<Ended> {
     let mut stop = cx.stop.clone();
     let began = Instant::now();
     let deadline = async {
@@ -211,24 +210,30 @@ async fn watch(child: &mut Child, cx: &Context, group: &Group) -> std::io::Resul
     };
     let mut why = tokio::select! {
         biased;
-        status = child.wait() => return status.map(ended),
+        status = child.wait() => {
+            let ended = status.map(ended);
+            if !matches!(ended, Ok(Ended::Exit(_))) {
+                tell(group, Signal::SIGKILL);
+            }
+            return ended;
+        }
         () = deadline => Ended::Timeout(human(began.elapsed())),
         level = stop.above(Stop::No) => Ended::Stopped(level),
     };
     if !matches!(why, Ended::Stopped(Stop::Kill)) {
-        group.signal(Signal::SIGTERM);
+        tell(group, Signal::SIGTERM);
         // stopped children must run to be able to end
-        group.signal(Signal::SIGCONT);
+        tell(group, Signal::SIGCONT);
         tokio::select! {
             status = child.wait() => {
-                group.signal(Signal::SIGKILL);
+                tell(group, Signal::SIGKILL);
                 return status.map(|_| why);
             }
             () = tokio::time::sleep(cx.kill_after) => {}
             level = stop.above(Stop::Terminate) => why = Ended::Stopped(level),
         }
     }
-    group.signal(Signal::SIGKILL);
+    tell(group, Signal::SIGKILL);
     child.wait().await.map(|_| why)
 }
 

@@ -43,17 +43,26 @@ impl Kept {
         text
     }
 
-    /// The last line that is not blank, at most 200 characters of it.
+    /// The last line that is not blank, at most 200 characters of it with the cut said; `None` as
+    /// well where its beginning is not kept: a secret that lost its head could not be hidden.
     pub(super) fn last_line(&self) -> Option<String> {
-        let end = if self.tail.is_empty() {
+        let all = if self.tail.is_empty() {
             &self.head
         } else {
             &self.tail
         };
-        let end = &end[end.len().saturating_sub(1_024)..];
+        let end = &all[all.len().saturating_sub(1_024)..];
         let text = String::from_utf8_lossy(end);
-        let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
-        Some(line.trim().chars().take(200).collect())
+        let mut lines = text.lines().rev();
+        let line = lines.find(|line| !line.trim().is_empty())?.trim();
+        if lines.next().is_none() && (end.len() < all.len() || !self.tail.is_empty()) {
+            return None;
+        }
+        let shown: String = line.chars().take(200).collect();
+        match line.len() - shown.len() {
+            0 => Some(shown),
+            more => Some(format!("{shown}\u{2026} ({more} more bytes)")),
+        }
     }
 }
 
