@@ -86,6 +86,7 @@ impl RunState {
             } => {
                 if let Some(key) = key(step) {
                     self.take_off(key, *attempt, StepStatus::Running, at);
+                    self.state_mut(key).started = true;
                     if let Some(captured) = captured {
                         self.captured.insert(key, captured.clone());
                     }
@@ -105,14 +106,20 @@ impl RunState {
         match event {
             StepEvent::Acted { step, report, .. } => {
                 if let Some(key) = key(step) {
-                    self.state_mut(key).status = StepStatus::Settling;
+                    let state = self.state_mut(key);
+                    state.status = StepStatus::Settling;
+                    state.took_ms += report.took_ms;
                     self.keep(key, step, report, at);
                 }
             }
             StepEvent::Finished { step, report, .. } => {
                 if let Some(key) = key(step) {
+                    let acted = self.state_mut(key).status == StepStatus::Settling;
                     self.state_mut(key).took_ms += report.took_ms;
-                    self.keep(key, step, report, at);
+                    // what was waited for returns nothing: the result is the one of the action
+                    if !acted {
+                        self.keep(key, step, report, at);
+                    }
                     self.settle(key, true);
                     self.land(key, StepStatus::Done, at);
                 }
@@ -243,6 +250,7 @@ impl RunState {
             self.in_flight -= 1;
         }
         self.state_mut(key).status = status;
+        self.state_mut(key).ended_at = at;
         let phase = self.plan.phase_of(key.step);
         if key.item.is_some() {
             let Some(fan) = self.fans.get_mut(&key.step) else {
@@ -255,6 +263,9 @@ impl RunState {
                 return;
             }
             let failed = fan.failed;
+            // as old as its oldest item
+            let oldest = fan.states.iter().map(|state| state.ended_at).min();
+            self.steps[key.step as usize].ended_at = oldest.unwrap_or(at);
             self.phases[phase].fans.retain(|fan| *fan != key.step);
             self.steps[key.step as usize].status = if failed {
                 StepStatus::FailedDirty
@@ -267,48 +278,6 @@ impl RunState {
         self.offer(phase);
         if self.phases[phase].left == 0 {
             self.end_phase(phase, at);
-        }
-    }
-
-    fn skip_phase(&mut self, phase: usize, at: i64) {
-        self.phases[phase].skipped = true;
-        let steps = self.plan.runbook.phases[phase].steps.len();
-        for n in 0..steps {
-            self.steps[self.plan.step_of(phase, n) as usize].status = StepStatus::Skipped;
-        }
-        self.phases[phase].next = steps;
-        self.phases[phase].left = 0;
-        self.end_phase(phase, at);
-    }
-
-    fn end_phase(&mut self, phase: usize, at: i64) {
-        self.phases[phase].ended_at = Some(at);
-        self.phases_over += 1;
-        self.startable.remove(&phase);
-        let plan = Arc::clone(&self.plan);
-        for dependent in &plan.dependents[phase] {
-            self.phases[*dependent].open_needs -= 1;
-            self.offer(*dependent);
-        }
-    }
-
-    /// Keeps the set of phases that could start something true for one phase.
-    fn offer(&mut self, phase: usize) {
-        let def = &self.plan.runbook.phases[phase];
-        let state = &self.phases[phase];
-        let ahead = state.next < def.steps.len() && state.running < def.parallel;
-        let open = |at: &u32| {
-            self.fans
-                .get(at)
-                .is_some_and(|fan| fan.next < fan.items.len() && !fan.failed)
-        };
-        if state.open_needs == 0
-            && state.ended_at.is_none()
-            && (ahead || state.fans.iter().any(open))
-        {
-            self.startable.insert(phase);
-        } else {
-            self.startable.remove(&phase);
         }
     }
 

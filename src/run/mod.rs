@@ -12,6 +12,7 @@ mod back;
 mod decide;
 mod effect;
 mod input;
+mod phases;
 mod scope;
 mod state;
 

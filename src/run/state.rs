@@ -86,6 +86,10 @@ pub struct StepState {
     pub took_ms: u64,
     /// Whether some attempt may have changed the world.
     pub dirty: bool,
+    /// Whether some attempt started; what an undo needs must be read before that.
+    pub started: bool,
+    /// When it was over, in milliseconds since the Unix epoch; 0 before that.
+    pub ended_at: i64,
 }
 
 /// Where a step stands.

@@ -115,7 +115,9 @@ impl RunState {
     pub(super) fn begin_attempt(&self, key: StepKey, attempt: u32) -> Decision {
         let step = self.plan.step(key.step);
         let name = self.plan.name(key);
-        if step.done_when.is_some() || (attempt == 1 && matches!(step.undo, Undo::Auto(_))) {
+        // after a check that failed nothing was read yet: it is still to be read
+        let unread = !self.step(key).started && matches!(step.undo, Undo::Auto(_));
+        if step.done_when.is_some() || unread {
             return Decision::event(StepEvent::Checking {
                 step: name,
                 attempt,
@@ -165,9 +167,18 @@ impl RunState {
                 state.status.word()
             )));
         }
-        let kept = self.results.get(name)?;
-        let ended = kept.get("ended_at").and_then(Value::as_i64).unwrap_or(0);
-        let age = std::time::Duration::from_millis(u64::try_from(now - ended).unwrap_or(0));
+        let items = self.fans.get(&at).map_or(&[][..], |fan| &fan.states);
+        if let Some(item) = items
+            .iter()
+            .position(|item| item.status != StepStatus::Done)
+        {
+            let status = items[item].status.word();
+            return Some(invalid(format!(
+                "the backup `{name}[{item}]` that it requires is {status}"
+            )));
+        }
+        let age = u64::try_from(now - state.ended_at).unwrap_or(0);
+        let age = std::time::Duration::from_millis(age);
         match required.younger_than {
             Some(limit) if age > limit => {
                 let (age, limit) = (
