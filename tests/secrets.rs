@@ -252,3 +252,47 @@ fn a_password_in_an_address_is_not_shown() {
         wire.requests()
     );
 }
+
+#[test]
+fn a_line_that_is_cut_inside_a_secret_shows_none_of_it() {
+    let ran = Ferry::new()
+        .env("FERRY_TEST_PW", CANARY)
+        .runbook(
+            "
+            runbook: demo
+            inputs: { pw: { secret: true, env: FERRY_TEST_PW } }
+            phases:
+              p:
+                steps:
+                  - id: a
+                    shell: 'printf \"%0190d%s\\n\" 0 \"$PW\" >&2; exit 3'
+                    env: { PW: '${{ inputs.pw }}' }
+                    undo: none
+            ",
+        )
+        .run();
+    assert!(ran.stderr.contains("its last line: 000"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains(&CANARY[..7]), "{}", ran.stderr);
+}
+
+#[test]
+fn a_password_in_a_plain_input_is_hidden_in_what_the_core_says() {
+    let ran = Ferry::new()
+        .runbook(
+            "
+            runbook: demo
+            inputs: { url: { type: text, default: 'redis://:hunter2secret@127.0.0.1:1' } }
+            targets: { r: { redis: '${{ inputs.url }}' } }
+            phases:
+              p: { steps: [{ id: a, shell: 'true', read_only: true, when: \"inputs.url == 'x'\" }, { id: b, shell: 'true', read_only: true, for_each: '[inputs.url]' }] }
+            ",
+        )
+        .run()
+        .success();
+    let mut found = Vec::new();
+    files(&ran.path("state"), &mut found);
+    for file in found {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!contains(&bytes, "hunter2secret"), "{}", file.display());
+    }
+}

@@ -255,3 +255,24 @@ fn intents_are_written_before_and_outcomes_after() {
     });
     assert_eq!(started.as_deref(), Some("a"));
 }
+
+#[test]
+fn a_journal_that_cannot_grow_ends_what_runs_and_starts_nothing() {
+    let mark = format!("dead-{}-mark", std::process::id());
+    let ran = Ferry::new()
+        .runbook(&format!(
+            "
+            runbook: demo
+            phases:
+              long: {{ steps: [{{ id: long, shell: 'trap \"echo ended >> ledger; exit 1\" TERM; sleep 600 & : {mark}; wait' }}] }}
+              fill: {{ steps: [{{ id: fill, for_each: '[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30]', shell: 'head -c 4000 /dev/zero | tr \"\\0\" x' }}, {{ id: never, shell: echo never >> ledger }}] }}
+            "
+        ))
+        // the log of the journal reaches the limit; the limit's own signal must not end ferry
+        .through("ulimit -f 90; exec \"$@\"")
+        .run()
+        .code(74);
+    assert_eq!(ran.ledger(), ["ended"]);
+    assert_eq!(processes(&mark), Vec::<String>::new());
+    assert!(ran.stderr.contains("ferry.db"), "{}", ran.stderr);
+}

@@ -614,3 +614,39 @@ fn a_link_that_breaks_after_the_request_leaves_it_unknown() {
     run("idempotent: true");
     assert_eq!(wire.requests().len(), 3, "asked twice more");
 }
+
+#[test]
+fn what_is_waited_for_after_a_step_leaves_its_outputs_and_its_output() {
+    let ran = Ferry::new()
+        .steps("- id: a\n  shell: echo 42\n  outputs: { answer: result.stdout }\n  then_wait: { shell: echo looked, read_only: true, expect: 'true', within: 5s }\n- id: b\n  shell: { argv: [sh, -c, 'echo $1 >> ledger', sh, '${{ steps.a.outputs.answer }}'] }\n")
+        .run()
+        .success();
+    assert_eq!(ran.ledger(), ["42"]);
+    let kept = std::fs::read_to_string(ran.run_dir().join("output/a.do1.log")).unwrap();
+    assert_eq!(kept, "42\n", "the journal names this file by its hash");
+}
+
+#[test]
+fn a_backup_by_a_command_has_an_age_too() {
+    let ran = Ferry::new()
+        .steps("- { id: dump, shell: echo dump >> ledger }\n- { id: later, shell: sleep 0.3 }\n- { id: flush, shell: echo flush >> ledger, requires_backup: { step: dump, younger_than: 100ms } }\n")
+        .run()
+        .code(11);
+    assert_eq!(ran.ledger(), ["dump"]);
+    assert!(
+        ran.failure().contains("the backup `dump` is"),
+        "{}",
+        ran.failure()
+    );
+}
+
+#[test]
+fn what_an_undo_needs_is_read_by_the_attempt_that_can() {
+    // the directory cannot be looked into at first, and the retry finds it
+    let ran = Ferry::new()
+        .file("kept", "before")
+        .steps("- id: w\n  file.write: { path: kept, text: after }\n  undo: auto\n  retry: { limit: 20, backoff: 100ms }\n  done_when: { shell: 'test -e ready || { touch ready; kill -9 $$; }; exit 0', read_only: true, expect: result.stdout == 'done' }\n- { id: bad, shell: exit 1 }\n")
+        .run()
+        .code(11);
+    assert_eq!(ran.text("kept"), "before");
+}

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::job::{Attempt, Job};
 use super::{judge, snapshots};
+use crate::action::Stop;
 use crate::event::{Cause, Failure, Outcome, Report};
 
 /// Action, and what follows it.
@@ -42,10 +43,23 @@ pub(super) async fn restore(job: &mut Job, captured: Option<Value>) -> Attempt {
             .masker
             .text(&format!("undo: {}", action.describe(&call)))
             .into_owned();
-        let result = action
-            .restore(&cx, &call, &captured)
-            .await
-            .map_err(|error| job.failure(&error))?;
+        let unknown = |cause, message: String| Failure {
+            cause,
+            outcome: Outcome::Unknown,
+            message,
+            hint: None,
+        };
+        let mut stop = job.stop.clone();
+        let result = tokio::select! {
+            done = tokio::time::timeout(job.timeout(), action.restore(&cx, &call, &captured)) => match done {
+                Ok(done) => done.map_err(|error| job.failure(&error))?,
+                Err(_) => {
+                    let after = crate::runbook::units::human(job.timeout());
+                    return Err(unknown(Cause::Timeout, format!("the undo was not over after {after}")));
+                }
+            },
+            _ = stop.above(Stop::No) => return Err(unknown(Cause::Stopped, "the undo was stopped".into())),
+        };
         report.result = judge::bounded(result, &job.shared.masker);
         Ok(())
     };

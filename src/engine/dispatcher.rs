@@ -8,12 +8,15 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::bus::{Bus, Subscriber};
 use super::clock::now_ms;
 use super::executor::Executor;
+use super::hide::hide;
+use super::lasting;
 use super::limits;
 use super::signals::Signals;
 use super::standing::{self, Place};
@@ -24,6 +27,9 @@ use crate::plan::Plan;
 use crate::run::{Decision, Effect, Input, InputKind, RunState};
 use crate::secret::Masker;
 use crate::store::{Batch, Holder, Lease, NewRun, Store, StoreError};
+
+/// How long what runs is waited for when the journal is dead: longer than TERM, grace and KILL take.
+const LAST_WAIT: Duration = Duration::from_secs(15);
 
 /// A run that is ready to start.
 pub struct Engine {
@@ -218,7 +224,10 @@ impl Dispatcher {
                 biased;
                 done = wait_for(&mut committing) => {
                     committing = None;
-                    let (events, effects) = done?;
+                    let (events, effects) = match done {
+                        Ok(done) => done,
+                        Err(error) => return Err(self.give_up(error, inputs, signals).await),
+                    };
                     self.bus.publish(events);
                     for effect in &effects {
                         self.executor.carry_out(effect, &self.state);
@@ -268,7 +277,7 @@ impl Dispatcher {
             self.pending.events.push(Event {
                 seq: self.next_seq,
                 at,
-                kind,
+                kind: hide(kind, &self.executor.shared.masker),
             });
             self.next_seq += 1;
         }
@@ -293,7 +302,7 @@ impl Dispatcher {
                 status,
                 ..Batch::default()
             };
-            store.commit(&lease, batch).await?;
+            lasting::commit(store.as_ref(), &lease, batch).await?;
             Ok((events, effects))
         }))
     }
@@ -312,6 +321,30 @@ impl Dispatcher {
                 false,
             );
         }
+    }
+
+    /// The journal is dead: nothing starts any more, and what runs is ended and waited for, so that
+    /// nothing goes on behind the operator's back. How it ended is in no journal.
+    async fn give_up(
+        mut self,
+        error: StoreError,
+        mut inputs: mpsc::UnboundedReceiver<InputKind>,
+        mut signals: Signals,
+    ) -> EngineError {
+        let fenced = matches!(error, StoreError::Fenced { .. });
+        let level = if fenced { Stop::Kill } else { Stop::Terminate };
+        self.executor.stop(level, false);
+        let longest = tokio::time::sleep(LAST_WAIT);
+        tokio::pin!(longest);
+        while self.executor.is_busy() {
+            tokio::select! {
+                Some(input) = inputs.recv() => self.executor.over(&input, &self.state),
+                _ = signals.next() => self.executor.stop(Stop::Kill, false),
+                () = &mut longest => break,
+            }
+        }
+        self.bus.finish();
+        error.into()
     }
 
     fn end(self) -> Finished {

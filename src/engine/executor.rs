@@ -24,6 +24,9 @@ pub struct Executor {
     pub(super) shared: Arc<Shared>,
     inputs: mpsc::UnboundedSender<InputKind>,
     running: HashMap<String, Running>,
+    /// What everything was told, and what comes later is told as well: an effect may be handed out
+    /// after the order, because its commit was under way.
+    told: Stop,
 }
 
 struct Running {
@@ -37,6 +40,7 @@ impl Executor {
             shared,
             inputs,
             running: HashMap::new(),
+            told: Stop::No,
         }
     }
 
@@ -56,6 +60,9 @@ impl Executor {
 
     /// Tells what is in flight to end; `reading`: only what changes nothing.
     pub(super) fn stop(&mut self, level: Stop, reading: bool) {
+        if !reading {
+            self.told = self.told.max(level);
+        }
         for running in self
             .running
             .values()
@@ -67,6 +74,11 @@ impl Executor {
                 raise
             });
         }
+    }
+
+    /// Whether anything is in flight.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.running.is_empty()
     }
 
     /// A job is over: nobody needs to be able to stop it any more.
@@ -93,6 +105,7 @@ impl Executor {
 
     fn prepare(&mut self, key: StepKey, attempt: u32, state: &RunState) {
         let mut job = self.job(key, attempt, state);
+        job.captures = !state.step(key).started;
         if let Some(running) = self.running.get_mut(&job.name) {
             // before a step there are only reads, whatever the step itself does
             running.reading = true;
@@ -259,6 +272,7 @@ impl Executor {
     /// A job for reading something that belongs to no step.
     fn reading_job(&mut self, state: &RunState, name: &str) -> Job {
         let (sender, stop) = StopSignal::channel();
+        sender.send_replace(self.told);
         let running = Running {
             stop: sender,
             // what a run stands on is read to its end, unless it is told to end twice
@@ -280,6 +294,7 @@ impl Executor {
             stop,
             step_state: None,
             keeps: false,
+            captures: false,
         }
     }
 
@@ -292,6 +307,7 @@ impl Executor {
         state: &RunState,
     ) -> Job {
         let (sender, stop) = StopSignal::channel();
+        sender.send_replace(self.told);
         self.running.insert(
             name.clone(),
             Running {
@@ -322,6 +338,7 @@ impl Executor {
             stop,
             step_state: None,
             keeps: false,
+            captures: false,
         }
     }
 }

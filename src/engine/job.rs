@@ -54,6 +54,8 @@ pub(super) struct Job {
     pub(super) step_state: Option<&'static str>,
     /// Whether the whole result must be kept.
     pub(super) keeps: bool,
+    /// Whether what `undo: auto` needs is still to be read.
+    pub(super) captures: bool,
 }
 
 /// What came of an attempt.
@@ -100,6 +102,11 @@ impl Job {
     }
 
     async fn act(&mut self, output: &Arc<StepOutput>, report: &mut Report) -> Result<(), Failure> {
+        if self.stop.now() > Stop::No {
+            let early = "the run was stopped before it began";
+            let early = ActionError::new(Cause::Stopped, Outcome::NotApplied, early);
+            return Err(self.failure(&early));
+        }
         let call = self
             .call(&self.step.action)
             .map_err(|error| self.failure(&error))?;
@@ -260,7 +267,7 @@ impl Job {
     }
 
     pub(super) fn failure(&self, error: &ActionError) -> Failure {
-        let failure = error.failure(|text| self.shared.masker.text(text).into_owned());
+        let failure = error.failure(|text| judge::hidden(text, &self.shared.masker));
         Failure {
             outcome: self.after(failure.outcome),
             ..failure
@@ -367,8 +374,17 @@ impl Job {
     }
 
     pub(super) fn output(&self) -> Arc<StepOutput> {
+        self.output_named("")
+    }
+
+    /// The output of what only looks, beside that of the action: the journal names the latter by hash.
+    pub(super) fn probe_output(&self) -> Arc<StepOutput> {
+        self.output_named(".probe")
+    }
+
+    fn output_named(&self, what: &str) -> Arc<StepOutput> {
         let name = format!(
-            "output/{}.{}{}.log",
+            "output/{}.{}{}{what}.log",
             self.name, self.direction, self.attempt
         );
         StepOutput::new(

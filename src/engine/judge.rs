@@ -18,11 +18,7 @@ pub(super) fn judge(expect: &[Sp<Expr>], scope: &StepScope, masker: &Masker) -> 
 
 /// Hides secrets in the values that a judgement rests on.
 pub(super) fn masked(mut evidence: Evidence, masker: &Masker) -> Evidence {
-    let mask = |text: &mut String| {
-        if let std::borrow::Cow::Owned(hidden) = masker.text(text) {
-            *text = hidden;
-        }
-    };
+    let mask = |text: &mut String| *text = hidden(text, masker);
     mask(&mut evidence.expression);
     for value in &mut evidence.values {
         mask(&mut value.text);
@@ -30,6 +26,26 @@ pub(super) fn masked(mut evidence: Evidence, masker: &Masker) -> Evidence {
     }
     evidence.reason.iter_mut().for_each(mask);
     evidence
+}
+
+/// What stands where the rest of a value was left out.
+const CUT: &str = "\u{2026} (";
+
+/// A text without secrets. Where a value in it was cut already, the cut may have gone through a
+/// secret: what stands before it and may be the beginning of one goes too.
+pub(super) fn hidden(text: &str, masker: &Masker) -> String {
+    let Some((first, last)) = text.rsplit_once(CUT) else {
+        return masker.text(text).into_owned();
+    };
+    let mut whole = String::with_capacity(text.len());
+    for piece in first.split(CUT) {
+        let (mut stream, mut out) = (masker.stream(), Vec::new());
+        // not finished on purpose: what it holds back is the beginning of a secret
+        stream.push(piece.as_bytes(), &mut out);
+        whole += &String::from_utf8_lossy(&out);
+        whole += CUT;
+    }
+    masker.text(&(whole + last)).into_owned()
 }
 
 /// Whether all of it passed.
@@ -160,5 +176,25 @@ fn shorten(value: Value, longest: usize) -> Value {
             Value::Object(kept)
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn a_secret_that_a_cut_went_through_does_not_show_its_beginning() {
+        let secret = Secret::new("jellyfish-7".to_owned());
+        let masker = Masker::new([("s".to_owned(), secret)]).unwrap();
+        assert_eq!(
+            hidden(
+                "a is jellyfish-7 x jell\u{2026} (20 more bytes), b is jelly\u{2026} (9 more bytes)",
+                &masker
+            ),
+            "a is *** x \u{2026} (20 more bytes), b is \u{2026} (9 more bytes)"
+        );
+        assert_eq!(hidden("plain jelly", &masker), "plain jelly");
     }
 }

@@ -43,7 +43,7 @@ impl Job {
                 }
             }
         }
-        if matches!(self.step.undo, Undo::Auto(_)) && self.attempt == 1 {
+        if matches!(self.step.undo, Undo::Auto(_)) && self.captures {
             match self.capture().await {
                 Ok(captured) => prepared.captured = captured,
                 Err(failure) => {
@@ -59,7 +59,7 @@ impl Job {
             .call(&self.step.action)
             .map_err(|error| self.failure(&error))?;
         let action = self.action(&self.step.action)?;
-        let output = self.output();
+        let output = self.probe_output();
         let cx = self.context(&output, self.timeout());
         let mut stop = self.stop.clone();
         // what an undo puts back is journaled as it is: an action that reads secrets there must not
@@ -87,7 +87,7 @@ impl Job {
             .call(&probe.call)
             .map_err(|error| clean(self.failure(&error)))?;
         let action = self.action(&probe.call)?;
-        let output = self.output();
+        let output = self.probe_output();
         let cx = self.context(&output, longest);
         let read = self.carry_out(action, &cx, &call).await;
         let result = read.map_err(|error| clean(self.failure(&error)))?;

@@ -9,6 +9,9 @@ pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Option<Signal>,
+    /// Caught and not heeded, so that a file which may not grow fails as a write and does not end
+    /// this process; children get the default back.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -25,6 +28,9 @@ impl Signals {
             } else {
                 Some(signal(SignalKind::hangup())?)
             },
+            _file_size: signal(SignalKind::from_raw(
+                nix::sys::signal::Signal::SIGXFSZ as i32,
+            ))?,
         })
     }
 

@@ -1,0 +1,59 @@
+//! Hides secrets in what the core itself says: judgements of `when` and items hold values of inputs,
+//! and a password written into an address is one of them. What actions say is masked where they run.
+
+use super::judge::{hidden, masked};
+use crate::event::{EventKind, Failure, RollbackEvent, RunEvent, SkipReason, StepEvent};
+use crate::secret::Masker;
+
+/// The event as it may be kept.
+pub(super) fn hide(event: EventKind, masker: &Masker) -> EventKind {
+    match event {
+        EventKind::Step(event) => EventKind::Step(step(event, masker)),
+        EventKind::Run(RunEvent::Failed(mut failed)) => {
+            message(&mut failed.failure, masker);
+            RunEvent::Failed(failed).into()
+        }
+        EventKind::Rollback(event) => EventKind::Rollback(rollback(event, masker)),
+        other => other,
+    }
+}
+
+fn message(failure: &mut Failure, masker: &Masker) {
+    failure.message = hidden(&failure.message, masker);
+}
+
+fn step(event: StepEvent, masker: &Masker) -> StepEvent {
+    match event {
+        StepEvent::PhaseSkipped { phase, evidence } => StepEvent::PhaseSkipped {
+            phase,
+            evidence: masked(evidence, masker),
+        },
+        StepEvent::Skipped {
+            step,
+            reason: SkipReason::When(evidence),
+        } => StepEvent::Skipped {
+            step,
+            reason: SkipReason::When(masked(evidence, masker)),
+        },
+        StepEvent::Expanded { step, items } => StepEvent::Expanded {
+            step,
+            items: items.into_iter().map(|item| masker.json(item)).collect(),
+        },
+        mut other => {
+            if let StepEvent::Failed { failure, .. } = &mut other {
+                message(failure, masker);
+            }
+            other
+        }
+    }
+}
+
+fn rollback(mut event: RollbackEvent, masker: &Masker) -> RollbackEvent {
+    match &mut event {
+        RollbackEvent::Planned { cause, .. } => message(&mut cause.failure, masker),
+        RollbackEvent::Failed { failure, .. } => message(failure, masker),
+        RollbackEvent::Skipped { reason, .. } => *reason = hidden(reason, masker),
+        RollbackEvent::Started { .. } | RollbackEvent::Finished { .. } => {}
+    }
+    event
+}
