@@ -411,3 +411,27 @@ fn a_step_whose_undo_cannot_be_prepared_does_not_start() {
         failed.message
     );
 }
+
+#[test]
+fn nothing_of_a_failed_script_goes_on_beside_its_undo() {
+    let ran = Ferry::new()
+        .steps("- { id: a, shell: '(sleep 0.4; echo late >> ledger) >/dev/null 2>&1 & exit 1', undo: [{ shell: echo undone >> ledger; sleep 0.8 }] }\n")
+        .run()
+        .code(11);
+    assert_eq!(ran.ledger(), ["undone"]);
+}
+
+#[test]
+fn a_comparison_of_nothing_is_no_proof() {
+    Ferry::new()
+        .runbook(
+            "
+            runbook: demo
+            snapshots: { s: { shell: echo x, read_only: true } }
+            phases: { p: { steps: [{ id: a, shell: exit 1, undo: [{ shell: 'true' }] }] } }
+            rollback: { verify: [{ id: v, snapshot_equals: { names: [] } }] }
+            ",
+        )
+        .run()
+        .code(12);
+}

@@ -38,7 +38,12 @@ pub struct Params {
 /// # Errors
 /// When the parameters do not fit.
 pub fn names(call: &Call) -> Result<Vec<String>, ActionError> {
-    params::<Params>(&SPEC, call).map(|params| params.names)
+    let names = params::<Params>(&SPEC, call)?.names;
+    if names.is_empty() {
+        // comparing nothing must not pass
+        return Err(ActionError::invalid("`snapshot_equals` names no snapshot"));
+    }
+    Ok(names)
 }
 
 #[async_trait]

@@ -61,12 +61,14 @@ impl Drop for Group {
     }
 }
 
-/// Spawns `argv` and waits for it.
+/// Spawns `argv` and waits for it. What is left of its group stays when it ends with a `good` code (a
+/// server that it started), and is ended otherwise: nothing of a failed step may go on beside its undo.
 pub(super) async fn run(
     cx: &Context,
     call: &Call,
     argv: &[String],
     stdin: Option<&str>,
+    good: &[i32],
 ) -> Result<Ran, ActionError> {
     let started = Instant::now();
     let mut child = spawn(cx, call, argv, stdin.is_some())?;
@@ -85,7 +87,7 @@ pub(super) async fn run(
                 drain(err, Stream::Stderr, cx, &mut stderr)
             );
         };
-        let wait = watch(&mut child, cx, group.leader);
+        let wait = watch(&mut child, cx, group.leader, good);
         tokio::pin!(drain, wait);
         let mut drained = false;
         let ended = loop {
@@ -199,7 +201,12 @@ fn feed(child: &mut Child, text: Option<&str>) {
 }
 
 /// Waits for the leader; ends the group at the deadline or when told to.
-async fn watch(child: &mut Child, cx: &Context, group: Pid) -> std::io::Result<Ended> {
+async fn watch(
+    child: &mut Child,
+    cx: &Context,
+    group: Pid,
+    good: &[i32],
+) -> std::io::Result<Ended> {
     let mut stop = cx.stop.clone();
     let began = Instant::now();
     let deadline = async {
@@ -212,7 +219,7 @@ async fn watch(child: &mut Child, cx: &Context, group: Pid) -> std::io::Result<E
         biased;
         status = child.wait() => {
             let ended = status.map(ended);
-            if !matches!(ended, Ok(Ended::Exit(_))) {
+            if !matches!(ended, Ok(Ended::Exit(code)) if good.contains(&code)) {
                 tell(group, Signal::SIGKILL);
             }
             return ended;

@@ -124,7 +124,8 @@ impl Action for Shell {
 
     async fn execute(&self, cx: &Context, call: &Call) -> Result<Value, ActionError> {
         let (argv, params) = params::<Params>(&SPEC, call)?.argv()?;
-        let ran = child::run(cx, call, &argv, params.stdin.as_deref()).await?;
+        let good = params.ok.as_deref().unwrap_or(&[0]);
+        let ran = child::run(cx, call, &argv, params.stdin.as_deref(), good).await?;
         judge(ran, &params, &argv)
     }
 
