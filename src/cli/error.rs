@@ -58,6 +58,9 @@ impl From<StoreError> for CommandError {
             StoreError::Corrupt { .. } | StoreError::Damaged { .. } => Exit::Corrupt,
             StoreError::Newer { .. } => Exit::Newer,
             StoreError::Refused { .. } => Exit::Refused,
+            StoreError::Io { what, .. } if what.starts_with("Permission denied") => {
+                Exit::NotPermitted
+            }
             _ => Exit::JournalFailed,
         };
         let hint = match &error {

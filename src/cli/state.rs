@@ -59,9 +59,11 @@ pub(super) async fn find(
         return Ok(row);
     }
     let runs = store.runs().await?;
-    let mut fitting = runs
-        .into_iter()
-        .filter(|row| wanted.is_none_or(|name| row.id.starts_with(name)));
+    let mut fitting = runs.into_iter().filter(|row| match wanted {
+        Some(name) => row.id.starts_with(name),
+        // one that never started, because another held its lock, is not the latest
+        None => row.events > 0,
+    });
     match (fitting.next(), fitting.next(), wanted) {
         (Some(row), None, _) | (Some(row), Some(_), None) => Ok(row),
         (Some(first), Some(second), Some(name)) => {

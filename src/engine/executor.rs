@@ -316,6 +316,7 @@ impl Executor {
             },
         );
         let mut scope = state.scope(&step, key, now_ms());
+        scope.hide_run(|run| self.shared.masker.json(run));
         scope.secrets = Arc::clone(&self.shared.secrets);
         let phase = key.map(|key| state.plan().phase_of(key.step));
         let started = phase

@@ -135,6 +135,11 @@ fn merge(into: &mut Value, from: &Value) {
 }
 
 impl StepScope {
+    /// Hides in what is said of the run what must not be seen: a failure may quote an address.
+    pub fn hide_run(&mut self, hide: impl FnOnce(Value) -> Value) {
+        self.run = hide(std::mem::take(&mut self.run));
+    }
+
     fn input(&self, name: &str) -> Option<Cow<'_, Value>> {
         if let Some(secret) = self.secrets.get(name) {
             return Some(Cow::Owned(Value::from(secret.as_str())));
