@@ -1,4 +1,4 @@
-//! `redis.backup`: all keys of one database into one file, proven readable; and [`scan`], which the
+//! `redis.backup`: all keys of one database into one file, proven readable; and `scan`, which the
 //! other actions share.
 
 use std::collections::HashSet;
