@@ -435,3 +435,16 @@ fn a_comparison_of_nothing_is_no_proof() {
         .run()
         .code(12);
 }
+
+#[test]
+fn what_nobody_said_an_undo_for_makes_a_rollback_partial() {
+    let run = |undo: &str| {
+        let steps = format!(
+            "- {{ id: a, shell: echo a >> ledger{undo} }}\n- {{ id: b, shell: exit 1, undo: none }}\n"
+        );
+        Ferry::new().steps(&steps).run()
+    };
+    // the author's word that there is nothing to take back is one thing, and no word another
+    run(", undo: none").code(11);
+    run("").code(12);
+}

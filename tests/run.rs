@@ -490,7 +490,7 @@ fn values_never_become_program_text() {
 #[test]
 fn json_lines_tell_every_event_and_then_the_outcome() {
     let ran = Ferry::new()
-        .steps("- id: a\n  shell: echo a; sleep 0.05; echo b\n- id: b\n  shell: exit 4\n  undo: none\n")
+        .steps("- id: a\n  shell: echo a; sleep 0.05; echo b\n  undo: none\n- id: b\n  shell: exit 4\n  undo: none\n")
         .args(["--json"])
         .run()
         .code(11)

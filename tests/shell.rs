@@ -279,7 +279,7 @@ fn any_bytes_are_output() {
 #[test]
 fn ok_and_not_applied_say_what_exit_codes_mean() {
     let ran = Ferry::new()
-        .steps("- id: a\n  shell: { run: exit 3, ok: [0, 3] }\n  expect: result.exit_code == 3\n- id: b\n  shell: { run: exit 4, not_applied: [4] }\n  undo: [{ shell: echo undo-b >> ledger }]\n")
+        .steps("- id: a\n  shell: { run: exit 3, ok: [0, 3] }\n  undo: none\n  expect: result.exit_code == 3\n- id: b\n  shell: { run: exit 4, not_applied: [4] }\n  undo: [{ shell: echo undo-b >> ledger }]\n")
         .run()
         .code(11);
     assert_eq!(ran.failed("b").outcome, Outcome::NotApplied);

@@ -629,7 +629,7 @@ fn what_is_waited_for_after_a_step_leaves_its_outputs_and_its_output() {
 #[test]
 fn a_backup_by_a_command_has_an_age_too() {
     let ran = Ferry::new()
-        .steps("- { id: dump, shell: echo dump >> ledger }\n- { id: later, shell: sleep 0.3 }\n- { id: flush, shell: echo flush >> ledger, requires_backup: { step: dump, younger_than: 100ms } }\n")
+        .steps("- { id: dump, shell: echo dump >> ledger, undo: none }\n- { id: later, shell: sleep 0.3, undo: none }\n- { id: flush, shell: echo flush >> ledger, requires_backup: { step: dump, younger_than: 100ms } }\n")
         .run()
         .code(11);
     assert_eq!(ran.ledger(), ["dump"]);
@@ -645,7 +645,7 @@ fn what_an_undo_needs_is_read_by_the_attempt_that_can() {
     // the directory cannot be looked into at first, and the retry finds it
     let ran = Ferry::new()
         .file("kept", "before")
-        .steps("- id: w\n  file.write: { path: kept, text: after }\n  undo: auto\n  retry: { limit: 20, backoff: 100ms }\n  done_when: { shell: 'test -e ready || { touch ready; kill -9 $$; }; exit 0', read_only: true, expect: result.stdout == 'done' }\n- { id: bad, shell: exit 1 }\n")
+        .steps("- id: w\n  file.write: { path: kept, text: after }\n  undo: auto\n  retry: { limit: 20, backoff: 100ms }\n  done_when: { shell: 'test -e ready || { touch ready; kill -9 $$; }; exit 0', read_only: true, expect: result.stdout == 'done' }\n- { id: bad, shell: exit 1, undo: none }\n")
         .run()
         .code(11);
     assert_eq!(ran.text("kept"), "before");

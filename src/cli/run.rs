@@ -147,6 +147,8 @@ fn subscribers(args: &Args, id: &str) -> Vec<Box<dyn Subscriber>> {
 fn exit_of(finished: &Finished) -> Exit {
     match (finished.status, finished.stopped) {
         (RunStatus::Succeeded, _) => Exit::Done,
+        // what nobody said an undo for is left, and somebody has to look
+        (RunStatus::RolledBack, _) if finished.partial => Exit::RollbackFailed,
         (RunStatus::RolledBack, _) => Exit::RolledBack,
         (RunStatus::RollbackFailed, _) => Exit::RollbackFailed,
         (RunStatus::Waiting, Some(Parking::Terminate)) => Exit::Terminated,

@@ -62,6 +62,8 @@ pub struct Finished {
     pub status: RunStatus,
     /// Why it was stopped, when it was.
     pub stopped: Option<Parking>,
+    /// Whether a way back left something for which the runbook says no undo.
+    pub partial: bool,
 }
 
 /// Why a run could not start or go on.
@@ -351,6 +353,7 @@ impl Dispatcher {
         let finished = Finished {
             status: self.state.status(),
             stopped: self.state.stopping(),
+            partial: self.state.is_partial(),
         };
         self.bus.finish();
         finished

@@ -9,6 +9,7 @@ use crate::event::{
     Moment, NotUndone, Parking, Part, RollbackItem, RunFailure, RunOptions, RunStatus,
 };
 use crate::plan::{Plan, StepKey};
+use crate::runbook::Undo;
 
 /// The state of a run; changed by [`RunState::apply`] alone.
 #[derive(Clone)]
@@ -302,6 +303,16 @@ impl RunState {
             Some(SnapshotState::Taken(values)) => Some(values),
             _ => None,
         }
+    }
+
+    /// Whether something that changed the world, or may have, was left because nobody said what
+    /// takes it back: then nobody can say that everything is as before.
+    pub fn is_partial(&self) -> bool {
+        let unsaid = |key: &StepKey| {
+            let step = self.plan.step(key.step);
+            matches!(step.undo, Undo::Unsaid) && !step.leaves_nothing()
+        };
+        self.rollback.is_some() && self.changed().iter().any(unsaid)
     }
 
     /// How many steps may be in flight.

@@ -209,6 +209,13 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether its action changes something by its kind, and yet leaves nothing to take back: copies
+    /// made, keys of its own, people told.
+    pub fn leaves_nothing(&self) -> bool {
+        let key = self.action.key.as_str();
+        key == "redis.roundtrip" || key == "notify" || key.ends_with(".backup")
+    }
+
     /// The probes around it: `done_when` and `then_wait`.
     pub fn probes(&self) -> impl Iterator<Item = &Probe> {
         let waits = self

@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 
-use super::super::catalog::{Catalog, Class};
+use super::super::catalog::Class;
 use super::super::diagnostic::{Diagnostic, Problems};
 use super::super::model::{Items, OutputDef, Probe, Runbook, Step, Undo};
 use crate::expr::Expr;
 
 /// Adds lints.
-pub(super) fn check(runbook: &Runbook, catalog: &Catalog, problems: &mut Problems) {
+pub(super) fn check(runbook: &Runbook, problems: &mut Problems) {
     for (_, step) in runbook.steps() {
         if step.changes() {
-            changing_step(step, catalog, problems);
+            changing_step(step, problems);
         }
     }
     lonely_phases(runbook, problems);
@@ -19,12 +19,9 @@ pub(super) fn check(runbook: &Runbook, catalog: &Catalog, problems: &mut Problem
 }
 
 /// What a changing step leaves unsaid, in one lint: three on each step would be read by nobody.
-fn changing_step(step: &Step, catalog: &Catalog, problems: &mut Problems) {
+fn changing_step(step: &Step, problems: &mut Problems) {
     let id = step.id.as_str();
     let key = step.action.key.as_str();
-    let leaves_nothing = catalog.get(key).is_some_and(|spec| {
-        spec.key == "redis.roundtrip" || spec.key.ends_with(".backup") || spec.key == "notify"
-    });
     if step.action.class == Class::Reading && step.read_only == Some(false) {
         let message = format!("step `{id}` says `read_only: false`, and `{key}` only reads");
         let found = Diagnostic::warning("L108", step.id.span, message)
@@ -32,7 +29,7 @@ fn changing_step(step: &Step, catalog: &Catalog, problems: &mut Problems) {
         problems.push(found);
         return;
     }
-    if leaves_nothing {
+    if step.leaves_nothing() {
         return;
     }
     let unsaid = [

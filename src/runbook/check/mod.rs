@@ -21,6 +21,6 @@ pub fn check(runbook: &Runbook, catalog: &Catalog, problems: &mut Problems) {
     uses::check(runbook, catalog, &names, problems);
     // lints on a runbook that cannot run are noise
     if !problems.has_errors() {
-        lints::check(runbook, catalog, problems);
+        lints::check(runbook, problems);
     }
 }
