@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
             subscribers: subscribers(args, &id),
             run_dir: run_dir.clone(),
             run: id.clone(),
-            plan,
+            plan: Arc::new(plan),
             source: (source.name, source.text),
             secrets,
             options: RunOptions {

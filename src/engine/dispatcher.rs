@@ -36,7 +36,7 @@ pub struct Engine {
     /// The run's id.
     pub run: String,
     /// What will run.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// Path and text of the runbook, for the journal.
     pub source: (String, String),
     /// Values of the secret inputs.
@@ -102,7 +102,7 @@ impl Engine {
     /// # Errors
     /// When it cannot start, or the journal fails.
     pub async fn run(mut self) -> Result<Finished, EngineError> {
-        let plan = Arc::new(std::mem::replace(&mut self.plan, empty_plan()));
+        let plan = Arc::clone(&self.plan);
         let dir = self.run_dir.display().to_string();
         let wanted = self.options.max_parallel;
         let room = limits::room(wanted.unwrap_or(plan.runbook.max_parallel));
@@ -177,15 +177,6 @@ impl Engine {
             version: env!("CARGO_PKG_VERSION").into(),
         })))
     }
-}
-
-fn empty_plan() -> Plan {
-    Plan::new(
-        crate::runbook::Runbook::empty(),
-        "",
-        Default::default(),
-        Vec::new(),
-    )
 }
 
 /// What is decided and not yet durable.

@@ -58,27 +58,6 @@ pub struct Runbook {
 }
 
 impl Runbook {
-    /// A runbook of nothing.
-    pub fn empty() -> Self {
-        let name = Sp {
-            value: String::new(),
-            span: Span::default(),
-        };
-        Self {
-            name,
-            title: None,
-            version: None,
-            window: Window::default(),
-            inputs: Vec::new(),
-            targets: Vec::new(),
-            locks: Vec::new(),
-            snapshots: Vec::new(),
-            phases: Vec::new(),
-            rollback: RollbackDef::default(),
-            max_parallel: 1,
-        }
-    }
-
     /// The phase of that name, by index.
     pub fn phase_index(&self, name: &str) -> Option<usize> {
         self.phases.iter().position(|phase| *phase.name == name)

@@ -188,7 +188,18 @@ fn undo(cx: &mut Cx<'_, '_>, node: &Node, id: &Sp<String>) -> Undo {
 }
 
 pub(super) fn probe(cx: &mut Cx<'_, '_>, what: &'static str, node: &Node) -> Option<Probe> {
-    let mut fields = Fields::of(cx, what, node)?;
+    let fields = Fields::of(cx, what, node)?;
+    Some(look(cx, fields, what, node, "it could not fail"))
+}
+
+/// The reading action of a probe and what must hold of it; without that, `otherwise`.
+fn look(
+    cx: &mut Cx<'_, '_>,
+    mut fields: Fields<'_>,
+    what: &'static str,
+    node: &Node,
+    otherwise: &str,
+) -> Probe {
     let expect = fields
         .get("expect")
         .map(|node| cx.exprs("expect", node))
@@ -203,13 +214,10 @@ pub(super) fn probe(cx: &mut Cx<'_, '_>, what: &'static str, node: &Node) -> Opt
     let call = action::of_step(cx, &fields, node, target);
     action::must_read(cx, what, &call, read_only);
     if expect.is_empty() {
-        cx.error(
-            "F011",
-            node.head(),
-            format!("{what} has no `expect`: it could not fail"),
-        );
+        let message = format!("{what} has no `expect`: {otherwise}");
+        cx.error("F011", node.head(), message);
     }
-    Some(Probe { call, expect })
+    Probe { call, expect }
 }
 
 pub(super) fn poll(cx: &mut Cx<'_, '_>, what: &'static str, node: &Node) -> Option<Poll> {
@@ -220,29 +228,10 @@ pub(super) fn poll(cx: &mut Cx<'_, '_>, what: &'static str, node: &Node) -> Opti
     let within = fields
         .require(cx, "within")
         .and_then(|node| cx.duration("within", node));
-    let expect = fields
-        .get("expect")
-        .map(|node| cx.exprs("expect", node))
-        .unwrap_or_default();
-    let target = fields
-        .get("target")
-        .and_then(|node| cx.name("target name", node));
-    let read_only = fields
-        .get("read_only")
-        .and_then(|node| cx.bool("read_only", node));
-    let call = action::of_step(cx, &fields, node, target);
-    action::must_read(cx, what, &call, read_only);
-    if expect.is_empty() {
-        cx.error(
-            "F011",
-            node.head(),
-            format!("{what} has no `expect`: nothing to wait for"),
-        );
-    }
+    let probe = Some(look(cx, fields, what, node, "nothing to wait for"));
     let every = every
         .unwrap_or(Duration::from_secs(1))
         .max(Duration::from_millis(10));
-    let probe = Some(Probe { call, expect });
     Some(Poll {
         probe,
         every,

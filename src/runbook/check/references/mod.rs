@@ -151,18 +151,7 @@ impl<'r> References<'r, '_> {
             secrets: true,
             ..before
         };
-        self.call(&step.action, filled);
-        step.env
-            .iter()
-            .for_each(|(_, template)| self.template(template, filled));
-        step.cwd
-            .iter()
-            .for_each(|template| self.template(template, filled));
-        let after = Place {
-            result: self.result_of(&step.action),
-            outputs: &step.outputs,
-            ..filled
-        };
+        let after = self.around(step, filled);
         for (_, def) in &step.outputs {
             if let OutputDef::Value(expr) = def {
                 self.expr(
@@ -174,15 +163,30 @@ impl<'r> References<'r, '_> {
                 );
             }
         }
-        step.expect.iter().for_each(|expr| self.expr(expr, after));
-        let probes = step.probes();
-        probes.for_each(|probe| self.probe(probe, filled));
         self.required_backup(step, at);
         if let Undo::Steps(undo) = &step.undo {
             for part in undo {
                 self.undo_step(part, step.for_each.is_some());
             }
         }
+    }
+
+    /// What every step has: its action, environment, expectations and probes. Returns the place
+    /// after the action.
+    fn around(&mut self, step: &'r Step, place: Place<'r>) -> Place<'r> {
+        self.call(&step.action, place);
+        let templates = step.env.iter().map(|(_, template)| template);
+        templates
+            .chain(&step.cwd)
+            .for_each(|template| self.template(template, place));
+        let after = Place {
+            result: self.result_of(&step.action),
+            outputs: &step.outputs,
+            ..place
+        };
+        step.expect.iter().for_each(|expr| self.expr(expr, after));
+        step.probes().for_each(|probe| self.probe(probe, place));
+        after
     }
 
     /// An undo may use everything, and the item of its step.
@@ -194,22 +198,8 @@ impl<'r> References<'r, '_> {
             item,
             secrets: true,
         };
-        self.call(&step.action, place);
-        step.env
-            .iter()
-            .for_each(|(_, template)| self.template(template, place));
-        step.cwd
-            .iter()
-            .for_each(|template| self.template(template, place));
-        let after = Place {
-            result: self.result_of(&step.action),
-            outputs: &step.outputs,
-            ..place
-        };
+        self.around(step, place);
         step.when.iter().for_each(|expr| self.expr(expr, place));
-        step.expect.iter().for_each(|expr| self.expr(expr, after));
-        let probes = step.probes();
-        probes.for_each(|probe| self.probe(probe, place));
         if step.for_each.is_some() {
             let found =
                 Diagnostic::error("F014", step.id.span, "an undo step cannot have `for_each`")
