@@ -160,7 +160,7 @@ fn missing(message: String) -> Failure {
 
 /// A step that only lends its defaults to a read.
 pub(super) fn reading_step() -> Step {
-    use crate::runbook::model::{ActionUse, Sp, Undo};
+    use crate::runbook::model::{ActionUse, InDoubt, Sp, Undo};
     use crate::runbook::{Class, Span, params::Params};
     let span = Span::default();
     Step {
@@ -184,6 +184,7 @@ pub(super) fn reading_step() -> Step {
         timeout: None,
         undo: Undo::None,
         done_when: None,
+        undone_when: None,
         then_wait: None,
         for_each: None,
         env: Vec::new(),
@@ -192,6 +193,8 @@ pub(super) fn reading_step() -> Step {
         requires_backup: None,
         read_only: Some(true),
         idempotent: true,
+        in_doubt: InDoubt::Ask,
+        point_of_no_return: false,
         tolerate: false,
         estimate: None,
         span,

@@ -55,6 +55,9 @@ pub struct Runbook {
     pub rollback: RollbackDef,
     /// Steps in flight at once, over all phases.
     pub max_parallel: usize,
+    /// Whether the author says that it is for production: what a crash would leave open is then a
+    /// mistake.
+    pub production: bool,
 }
 
 impl Runbook {
@@ -163,6 +166,8 @@ pub struct Step {
     pub undo: Undo,
     /// Tells whether its effect is there.
     pub done_when: Option<Box<Probe>>,
+    /// Tells whether its effect was taken back.
+    pub undone_when: Option<Box<Probe>>,
     /// What to wait for after it.
     pub then_wait: Option<Box<Poll>>,
     /// Once for each of these.
@@ -179,6 +184,10 @@ pub struct Step {
     pub read_only: Option<bool>,
     /// Whether doing it twice is the same as once.
     pub idempotent: bool,
+    /// What happens when nothing can tell whether it was done.
+    pub in_doubt: InDoubt,
+    /// Whether nothing before it, nor itself, is taken back by itself once it may have begun.
+    pub point_of_no_return: bool,
     /// Whether its failure is recorded and the run goes on.
     pub tolerate: bool,
     /// How long the author expects it to take.
@@ -195,13 +204,20 @@ impl Step {
         key == "redis.roundtrip" || key == "notify" || key.ends_with(".backup")
     }
 
-    /// The probes around it: `done_when` and `then_wait`.
+    /// The probes around it: `done_when`, `undone_when` and `then_wait`.
     pub fn probes(&self) -> impl Iterator<Item = &Probe> {
         let waits = self
             .then_wait
             .as_deref()
             .and_then(|poll| poll.probe.as_ref());
-        self.done_when.as_deref().into_iter().chain(waits)
+        let told = [self.done_when.as_deref(), self.undone_when.as_deref()];
+        told.into_iter().flatten().chain(waits)
+    }
+
+    /// Whether a crash in the middle of it leaves a question that only a person can answer: it
+    /// changes something that matters, no probe tells whether it did, and it must not be repeated.
+    pub fn asks_after_a_crash(&self) -> bool {
+        self.changes() && !self.leaves_nothing() && self.done_when.is_none() && !self.idempotent
     }
 
     /// Whether carrying it out can change the world.
@@ -211,6 +227,16 @@ impl Step {
             None => self.action.class == Class::Changing,
         }
     }
+}
+
+/// What happens to a step of which nothing can tell whether it was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InDoubt {
+    /// A person is asked; without one the run waits.
+    #[default]
+    Ask,
+    /// It counts as failed after it started.
+    Fail,
 }
 
 /// What takes a step back.

@@ -72,6 +72,7 @@ const STEP_KEYS: &[&str] = &[
     "estimate",
     "undo",
     "done_when",
+    "undone_when",
     "then_wait",
     "env",
     "cwd",
@@ -79,6 +80,8 @@ const STEP_KEYS: &[&str] = &[
     "requires_backup",
     "read_only",
     "idempotent",
+    "in_doubt",
+    "point_of_no_return",
     "tolerate",
     "for_each",
     "parallel",
@@ -106,6 +109,7 @@ fn root_properties() -> Value {
             "properties": { "total": reference("duration"), "downtime": reference("duration"), "rollback": reference("duration") }
         },
         "max_parallel": { "type": "integer", "minimum": 1, "maximum": 1000, "description": "steps in flight at once, over all phases" },
+        "production": { "type": "boolean", "description": "what a crash would leave open is a mistake" },
         "people": { "type": "object" },
         "inputs": map_of("input"),
         "targets": map_of("target"),
@@ -166,7 +170,10 @@ fn common_key(key: &str) -> Value {
         "retry" => reference("retry"),
         "timeout" | "estimate" | "every" | "within" => reference("duration"),
         "undo" => json!({ "anyOf": [{ "enum": ["auto", "none"] }, reference("steps")] }),
-        "done_when" => reference("probe"),
+        "done_when" | "undone_when" => reference("probe"),
+        "in_doubt" => {
+            json!({ "enum": ["ask", "fail"], "description": "when nothing can tell whether it was done" })
+        }
         "then_wait" => reference("poll"),
         "env" => {
             json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } })

@@ -98,7 +98,12 @@ fn risks(plan: &Plan, total: f64) -> Vec<Risk> {
         risk(
             "no_done_when",
             "would have to be settled by a person after a crash: no `done_when`, not `idempotent`",
-            that(&|step| step.done_when.is_none() && !step.idempotent),
+            that(&Step::asks_after_a_crash),
+        ),
+        risk(
+            "point_of_no_return",
+            "are points of no return: from there on nothing is taken back by itself",
+            that(&|step| step.point_of_no_return),
         ),
         risk(
             "no_timeout",
@@ -220,6 +225,9 @@ pub(super) fn details(step: &Step) -> Vec<(&'static str, String)> {
     }
     if let Some(probe) = &step.done_when {
         say("done when", call(&probe.call));
+    }
+    if let Some(probe) = &step.undone_when {
+        say("undone when", call(&probe.call));
     }
     if step.changes() {
         say("undo", undo(step));

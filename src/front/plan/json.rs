@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::facts::Facts;
 use crate::plan::{Plan, undo_kind};
 use crate::runbook::Step;
+use crate::runbook::model::InDoubt;
 
 /// The whole plan.
 pub fn json(plan: &Plan) -> Value {
@@ -80,6 +81,12 @@ fn step(step: &Step) -> Value {
         "undo": undo_kind(step),
         "done_when": step.done_when.is_some(),
         "idempotent": step.idempotent,
+        "undone_when": step.undone_when.is_some(),
+        "in_doubt": match step.in_doubt {
+            InDoubt::Ask => "ask",
+            InDoubt::Fail => "fail",
+        },
+        "point_of_no_return": step.point_of_no_return,
         "timeout_s": step.timeout.map(|time| time.as_secs_f64()),
         "requires_backup": step.requires_backup.as_ref().map(|backup| &backup.step.value),
         "estimate_s": step.estimate.map(|time| time.as_secs_f64()),
@@ -111,7 +118,8 @@ mod tests {
                 "id": "flush-cache", "title": null, "action": "redis.flush",
                 "params": {"db": 1, "confirm": {"role": "master"}}, "target": "cache",
                 "changes": true, "when": null, "for_each": false, "expect": [], "undo": "auto",
-                "done_when": true, "idempotent": false, "timeout_s": 60.0,
+                "done_when": true, "idempotent": false, "undone_when": false, "in_doubt": "ask",
+                "point_of_no_return": false, "timeout_s": 60.0,
                 "requires_backup": "keys", "estimate_s": null,
             })
         );

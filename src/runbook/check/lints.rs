@@ -40,7 +40,7 @@ fn changing_step(step: &Step, problems: &mut Problems) {
             "`undo`: write what takes it back, or `none` when nothing does; or say `read_only: true`",
         ),
         (
-            step.done_when.is_none() && !step.idempotent,
+            step.asks_after_a_crash(),
             "L102",
             "`done_when`",
             "`done_when`: without it, or `idempotent: true`, a crash in the middle has to be settled by a person",

@@ -2,6 +2,7 @@
 //!
 //! Everything is reported at once. Shapes were checked before, by [`super::decode`].
 
+mod doubt;
 mod graph;
 mod lints;
 mod names;
@@ -19,6 +20,7 @@ pub fn check(runbook: &Runbook, catalog: &Catalog, problems: &mut Problems) {
     let names = names::check(runbook, problems);
     references::check(runbook, catalog, &names, &order, problems);
     uses::check(runbook, catalog, &names, problems);
+    doubt::check(runbook, problems);
     // lints on a runbook that cannot run are noise
     if !problems.has_errors() {
         lints::check(runbook, problems);

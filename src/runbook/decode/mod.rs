@@ -59,6 +59,9 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
     let max_parallel = fields
         .get("max_parallel")
         .and_then(|node| cx.number("max_parallel", node, 1, 1_000));
+    let production = fields
+        .get("production")
+        .and_then(|node| cx.bool("production", node));
     let inputs = fields
         .get("inputs")
         .map(|node| inputs::inputs(cx, node))
@@ -108,6 +111,7 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
         max_parallel: max_parallel
             .and_then(|n| usize::try_from(n).ok())
             .unwrap_or(8),
+        production: production.unwrap_or(false),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::{ForEach, Items, OutputDef, Poll, Probe, Retry, Sp, Step, Undo};
+use super::super::model::{ForEach, InDoubt, Items, OutputDef, Poll, Probe, Retry, Sp, Step, Undo};
 use super::super::node::Node;
 use super::action;
 use super::fields::{Cx, Fields};
@@ -31,6 +31,9 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
     let done_when = fields
         .get("done_when")
         .and_then(|node| probe(cx, "`done_when`", node));
+    let undone_when = fields
+        .get("undone_when")
+        .and_then(|node| probe(cx, "`undone_when`", node));
     let mut then_wait = fields
         .get("then_wait")
         .and_then(|node| poll(cx, "`then_wait`", node));
@@ -46,7 +49,7 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
     let requires_backup = fields
         .get("requires_backup")
         .and_then(|node| required_backup(cx, node));
-    let (read_only, idempotent, tolerate) = words(cx, &mut fields);
+    let words = words(cx, &mut fields);
     let for_each = repetition(cx, &mut fields);
     let target = fields
         .get("target")
@@ -67,17 +70,24 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
         expect,
         retry: retry.map(Box::new),
         timeout,
-        undo,
+        // nothing takes back what cannot be taken back: saying so twice is not asked for
+        undo: match undo {
+            Undo::Unsaid if words.point_of_no_return => Undo::None,
+            undo => undo,
+        },
         done_when: done_when.map(Box::new),
+        undone_when: undone_when.map(Box::new),
         then_wait: then_wait.map(Box::new),
         for_each,
         env,
         cwd,
         outputs,
         requires_backup: requires_backup.map(Box::new),
-        read_only,
-        idempotent,
-        tolerate,
+        read_only: words.read_only,
+        idempotent: words.idempotent,
+        in_doubt: words.in_doubt,
+        point_of_no_return: words.point_of_no_return,
+        tolerate: words.tolerate,
         estimate,
         span: node.span,
     })
@@ -111,12 +121,38 @@ fn times(
     (retry, duration("timeout"), duration("estimate"))
 }
 
-/// The author's word: `read_only`, `idempotent`, `tolerate`.
-fn words(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> (Option<bool>, bool, bool) {
+/// What only the author can know.
+struct Words {
+    read_only: Option<bool>,
+    idempotent: bool,
+    in_doubt: InDoubt,
+    point_of_no_return: bool,
+    tolerate: bool,
+}
+
+fn words(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> Words {
+    let in_doubt = fields.get("in_doubt").map(|node| in_doubt(cx, node));
     let mut said = |key| fields.get(key).and_then(|node| cx.bool(key, node));
-    let read_only = said("read_only");
-    let idempotent = said("idempotent").unwrap_or(false);
-    (read_only, idempotent, said("tolerate").unwrap_or(false))
+    Words {
+        read_only: said("read_only"),
+        idempotent: said("idempotent").unwrap_or(false),
+        in_doubt: in_doubt.unwrap_or_default(),
+        point_of_no_return: said("point_of_no_return").unwrap_or(false),
+        tolerate: said("tolerate").unwrap_or(false),
+    }
+}
+
+fn in_doubt(cx: &mut Cx<'_, '_>, node: &Node) -> InDoubt {
+    match node.text() {
+        Some("ask") if node.tag.is_none() => InDoubt::Ask,
+        Some("fail") if node.tag.is_none() => InDoubt::Fail,
+        said => {
+            let guess = matches!(said, Some("done" | "assume_done" | "skip" | "continue"));
+            let help = guess.then(|| "ferry never takes a step for done without proof".to_owned());
+            cx.wrong_type("`in_doubt`", "`ask` or `fail`", node, help);
+            InDoubt::Ask
+        }
+    }
 }
 
 fn repetition(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> Option<ForEach> {
@@ -154,14 +190,7 @@ fn around(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> (Env, Option<Sp<Templ
 
 /// Keys of the language that this version does not carry out.
 fn refuse_later(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) {
-    for key in [
-        "watch",
-        "bands",
-        "trend",
-        "sql_lint",
-        "point_of_no_return",
-        "undone_when",
-    ] {
+    for key in ["watch", "bands", "trend", "sql_lint"] {
         fields.later(cx, key, None);
     }
 }
