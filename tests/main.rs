@@ -14,6 +14,7 @@ mod check;
 mod demo_app;
 mod exit_codes;
 mod hybrid_cache;
+mod preflight;
 mod readme;
 mod rollback;
 mod run;

@@ -11,6 +11,7 @@ pub mod file;
 pub mod http;
 pub mod log;
 pub mod notify;
+pub mod reach;
 pub mod redis;
 pub mod registry;
 pub mod shell;
@@ -34,6 +35,8 @@ use crate::runbook::Spec;
 pub struct Clients {
     /// HTTP clients.
     pub http: http::Pool,
+    /// Redis connections that were opened ahead.
+    pub redis: redis::Ahead,
     /// SQL connections.
     pub sql: sql::SqlClients,
 }

@@ -87,6 +87,16 @@ impl From<EngineError> for CommandError {
                 .hint("an address is made of inputs: see `targets`"),
             EngineError::Secret(message) => Self::new(Exit::Invalid, message)
                 .hint("a secret that short cannot be told from other text in outputs"),
+            EngineError::Preflight(refused) => {
+                let exit = match refused.denied {
+                    true => Exit::NotPermitted,
+                    false => Exit::Unavailable,
+                };
+                let message = refused.to_string();
+                let mut made = Self::new(exit, message);
+                made.hints = refused.hints;
+                made
+            }
             EngineError::Directory { .. } | EngineError::Signals(_) => {
                 Self::new(Exit::System, error.to_string())
             }

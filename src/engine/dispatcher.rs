@@ -18,6 +18,7 @@ use super::executor::Executor;
 use super::hide::hide;
 use super::lasting;
 use super::limits;
+use super::preflight;
 use super::signals::Signals;
 use super::standing::{self, Place};
 use crate::action::Stop;
@@ -91,6 +92,9 @@ pub enum EngineError {
         /// Why.
         error: std::io::Error,
     },
+    /// Targets that cannot be reached or do not let us in; nothing was started.
+    #[error(transparent)]
+    Preflight(#[from] preflight::Refused),
     /// Signals.
     #[error("signals cannot be received: {0}")]
     Signals(std::io::Error),
@@ -118,6 +122,7 @@ impl Engine {
             base_dir: self.base_dir.clone(),
         };
         let shared = standing::shared(&state, &self.secrets, place, bus.lines())?;
+        preflight::ask(&shared, &state).await?;
         let signals = Signals::listen().map_err(EngineError::Signals)?;
         std::fs::create_dir_all(&self.run_dir).map_err(|error| EngineError::Directory {
             path: self.run_dir.display().to_string(),

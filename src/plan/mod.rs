@@ -5,6 +5,7 @@
 
 mod coverage;
 mod key;
+mod reach;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;

@@ -50,6 +50,24 @@ impl Wire {
     }
 }
 
+/// Takes connections and never says anything.
+pub struct Silent {
+    /// `127.0.0.1:port`.
+    pub at: String,
+    _listener: TcpListener,
+}
+
+impl Silent {
+    /// On a free port; connections wait in the listener's queue.
+    pub fn listen() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self {
+            at: listener.local_addr().unwrap().to_string(),
+            _listener: listener,
+        }
+    }
+}
+
 /// A whole answer with this status line's end, headers and body.
 pub fn answer(status: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let mut text = format!("HTTP/1.1 {status}\r\n");

@@ -94,6 +94,16 @@ impl Address {
             ca: options.ca.map(|file| in_dir(&call.cwd, &file)),
         })
     }
+
+    /// Whether both lead to the same place, as the same user, into the same database.
+    pub fn leads_to(&self, other: &Self) -> bool {
+        self.socket == other.socket
+            && self.user == other.user
+            && self.password == other.password
+            && self.db == other.db
+            && self.ca == other.ca
+            && self.peer == other.peer
+    }
 }
 
 /// A path of a parameter, taken from the directory that the step works in.

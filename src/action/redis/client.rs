@@ -7,17 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, Pipeline,
-    RedisConnectionInfo, RedisError, TlsCertificates, Value,
-};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use redis::{ConnectionAddr, Pipeline, RedisError, Value};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::address::Address;
-use super::meter::{Meter, Metered};
+use super::dial::connect;
+use super::meter::Meter;
 use super::trouble::{self, Effect};
 use crate::action::{ActionError, Call, Context};
 use crate::event::Cause;
@@ -29,6 +25,8 @@ pub(super) const REPLY_MAX: u64 = 64 << 20;
 pub(super) const VALUE_MAX: u64 = 1 << 30;
 /// How long a reply may take when nothing says.
 const REPLY: Duration = Duration::from_secs(30);
+/// Longest wait for a link that was opened ahead to show that it still answers.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long it may take for commands that are known to take long.
 const LONG_REPLY: Duration = Duration::from_secs(24 * 3600);
 
@@ -62,6 +60,15 @@ impl Link {
     pub async fn open_at(cx: &Context, address: Address) -> Result<Self, ActionError> {
         let limit = cx.time_left(address.connect);
         let peer = address.peer.clone();
+        if let Some(mut link) = cx.clients.redis.take(&address) {
+            link.deadline = cx.deadline;
+            let named = link.name(&cx.idempotency_key);
+            if let Ok(Ok(())) = timeout(limit.min(ANSWER), named).await {
+                // of the same place, but perhaps with other words for it
+                link.address = address;
+                return Ok(link);
+            }
+        }
         let opened = async {
             let (connection, driver, meter) = connect(&address).await?;
             let mut link = Self {
@@ -233,7 +240,11 @@ impl Link {
                     }
                 })?;
         }
-        // only a name for people who look at CLIENT LIST: a server that refuses it is fine
+        self.name(name).await
+    }
+
+    /// Only a name for people who look at CLIENT LIST: a server that refuses it is fine.
+    async fn name(&mut self, name: &str) -> Result<(), ActionError> {
         match self
             .ask(Effect::Reads, &["CLIENT", "SETNAME", &clean_name(name)])
             .await
@@ -283,117 +294,6 @@ fn clean_name(name: &str) -> String {
         .map(|c| if c.is_ascii_graphic() { c } else { '_' })
         .take(128)
         .collect()
-}
-
-type Opened = (MultiplexedConnection, Option<JoinHandle<()>>, Arc<Meter>);
-
-async fn connect(address: &Address) -> Result<Opened, ActionError> {
-    match &address.socket {
-        ConnectionAddr::Tcp(_, port) => {
-            let places = resolve(address, *port).await?;
-            let stream = TcpStream::connect(places.as_slice())
-                .await
-                .map_err(|error| trouble::connect(&address.peer, &error))?;
-            stream.set_nodelay(true).ok();
-            over(address, stream).await
-        }
-        ConnectionAddr::Unix(path) => {
-            let stream = UnixStream::connect(path)
-                .await
-                .map_err(|error| trouble::connect(&address.peer, &error))?;
-            over(address, stream).await
-        }
-        ConnectionAddr::TcpTls { port, .. } => {
-            resolve(address, *port).await?;
-            over_tls(address).await
-        }
-        _ => Err(ActionError::invalid(format!(
-            "{}: this kind of address is not supported",
-            address.peer
-        ))),
-    }
-}
-
-async fn resolve(address: &Address, port: u16) -> Result<Vec<std::net::SocketAddr>, ActionError> {
-    let unknown = || trouble::no_such_host(&address.peer, &address.host);
-    let found: Vec<_> = tokio::net::lookup_host((address.host.as_str(), port))
-        .await
-        .map_err(|_| unknown())?
-        .collect();
-    if found.is_empty() {
-        return Err(unknown());
-    }
-    Ok(found)
-}
-
-/// Neither log in nor name the library: [`Link::log_in`] does, with errors told apart.
-fn bare() -> RedisConnectionInfo {
-    RedisConnectionInfo::default().set_skip_set_lib_name()
-}
-
-/// The library's own limits are off: each command has its own.
-fn untimed() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
-        .set_response_timeout(None)
-        .set_connection_timeout(None)
-}
-
-async fn over<S>(address: &Address, stream: S) -> Result<Opened, ActionError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let meter = Arc::new(Meter::default());
-    meter.allow(REPLY_MAX);
-    let stream = Metered {
-        stream,
-        meter: meter.clone(),
-    };
-    let (connection, driver) = MultiplexedConnection::new_with_config(&bare(), stream, untimed())
-        .await
-        .map_err(|error| {
-            ActionError::unreachable(format!("{} cannot be used: {error}", address.peer))
-        })?;
-    Ok((connection, Some(tokio::spawn(driver)), meter))
-}
-
-async fn over_tls(address: &Address) -> Result<Opened, ActionError> {
-    // an error means that somebody installed one before, which is as good
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let unusable = |error: RedisError| trouble::tls(&address.peer, &error.to_string());
-    let info = address
-        .socket
-        .clone()
-        .into_connection_info()
-        .map_err(unusable)?
-        .set_redis_settings(bare());
-    let client = match &address.ca {
-        None => Client::open(info).map_err(unusable)?,
-        Some(file) => {
-            let pem = tokio::fs::read(file).await.map_err(|error| {
-                ActionError::invalid(format!(
-                    "{}: cannot read `ca` `{}`: {error}",
-                    address.peer,
-                    file.display()
-                ))
-            })?;
-            let authority = TlsCertificates {
-                client_tls: None,
-                root_cert: Some(pem),
-            };
-            Client::build_with_tls(info, authority).map_err(unusable)?
-        }
-    };
-    let connection = client
-        .get_multiplexed_async_connection_with_config(&untimed())
-        .await
-        .map_err(|error| match error.is_connection_refusal() {
-            true => trouble::connect(
-                &address.peer,
-                &std::io::Error::from(std::io::ErrorKind::ConnectionRefused),
-            ),
-            false => unusable(error),
-        })?;
-    Ok((connection, None, Arc::new(Meter::default())))
 }
 
 #[cfg(test)]

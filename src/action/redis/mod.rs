@@ -1,17 +1,19 @@
 //! Redis: commands, statistics, configuration, and the keys of one database saved, put back and
 //! flushed behind an identity fence.
 //!
-//! Every call opens a connection of its own ([`client::Link`]): a blocking command or a timeout
-//! cannot stall another step, and nothing has to be repaired afterwards. Cluster redirections are
-//! refused in words, never followed.
+//! Every call has a connection of its own ([`client::Link`]), new or opened ahead ([`ahead`]): a
+//! blocking command or a timeout cannot stall another step, and nothing has to be repaired
+//! afterwards. Cluster redirections are refused in words, never followed.
 
 mod address;
+mod ahead;
 mod argv;
 mod backup;
 mod client;
 mod command;
 mod config;
 mod delete;
+mod dial;
 mod dump;
 mod flush;
 mod glob;
@@ -28,6 +30,8 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
+
+pub use ahead::{Ahead, reach};
 
 use super::Action;
 

@@ -91,7 +91,7 @@ const KNOWN: &[Words] = &[
         Cause::Denied,
         false,
         "asks for a password",
-        "give the target's address a password, by a secret input: redis://user:password@host",
+        "put a user name and a password into the target's address, by a secret input",
     ),
     words(
         "WRONGPASS",

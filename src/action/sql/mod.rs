@@ -22,7 +22,7 @@ mod words;
 
 use std::time::Instant;
 
-use super::Action;
+use super::{Action, ActionError, Call, Context};
 
 pub use client::SqlClients;
 
@@ -35,6 +35,15 @@ pub const ACTIONS: &[&dyn Action] = &[
     &backup::Backup,
     &restore::Restore,
 ];
+
+/// Connects to the call's target and keeps the connection for the first step that needs one.
+///
+/// # Errors
+/// Why there is no connection.
+pub async fn reach(cx: &Context, call: &Call) -> Result<(), ActionError> {
+    client::Session::open(cx, call).await?.done(cx);
+    Ok(())
+}
 
 /// Milliseconds since then, to the microsecond.
 fn millis(started: Instant) -> f64 {
