@@ -7,6 +7,7 @@
 //!   [`run`] (state, `decide`, `apply`), [`view`] (events folded for readers);
 //! * adapters, which act and never decide: [`action`] (shell, redis, sql, http, ...), [`store`]
 //!   (journal, inbox, leases), [`secret`] (values that must not be seen);
+//!   [`failpoint`] is where tests make them fail;
 //! * [`engine`], which carries decisions to adapters;
 //! * [`front`] ends, which consume events, and [`cli`], which wires everything.
 
@@ -15,6 +16,7 @@ pub mod cli;
 pub mod engine;
 pub mod event;
 pub mod expr;
+pub mod failpoint;
 pub mod front;
 pub mod graph;
 pub mod plan;

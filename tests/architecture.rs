@@ -15,8 +15,20 @@ type Table = &'static [(&'static str, &'static [&'static str])];
 const CORE: &[&str] = &["event", "expr", "graph", "plan", "run", "runbook", "view"];
 
 const ALL: &[&str] = &[
-    "action", "cli", "engine", "event", "expr", "front", "graph", "plan", "run", "runbook",
-    "secret", "store", "view",
+    "action",
+    "cli",
+    "engine",
+    "event",
+    "expr",
+    "failpoint",
+    "front",
+    "graph",
+    "plan",
+    "run",
+    "runbook",
+    "secret",
+    "store",
+    "view",
 ];
 
 /// The arrows of the design, as the code has them. `event` carries evidence, which is of `expr`;
@@ -31,11 +43,20 @@ const MAY: Table = &[
     ("view", &["event", "expr", "runbook"]),
     ("run", &["event", "expr", "plan", "runbook"]),
     ("action", &["event", "expr", "runbook", "secret"]),
-    ("store", &["event"]),
+    ("failpoint", &["event"]),
+    ("store", &["event", "failpoint"]),
     (
         "engine",
         &[
-            "action", "event", "expr", "plan", "run", "runbook", "secret", "store",
+            "action",
+            "event",
+            "expr",
+            "failpoint",
+            "plan",
+            "run",
+            "runbook",
+            "secret",
+            "store",
         ],
     ),
     (

@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::{load, state};
 use crate::engine::{Engine, Finished, Subscriber};
 use crate::event::{Parking, RunOptions, RunStatus};
+use crate::failpoint;
 use crate::front;
 use crate::store::{SqliteStore, Store};
 use crate::view::RunView;
@@ -108,7 +109,9 @@ async fn write_report(store: &dyn Store, id: &str, run_dir: &Path) -> Result<Pat
     let events = store.load(id, 1).await.map_err(|error| error.to_string())?;
     let view = RunView::replay(&events).with_id(id);
     let path = run_dir.join("report.md");
-    std::fs::write(&path, front::report::markdown(&view)).map_err(|error| error.to_string())?;
+    failpoint::io("report")
+        .and_then(|()| std::fs::write(&path, front::report::markdown(&view)))
+        .map_err(|error| error.to_string())?;
     Ok(path)
 }
 

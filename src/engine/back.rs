@@ -50,6 +50,7 @@ pub(super) async fn restore(job: &mut Job, captured: Option<Value>) -> Attempt {
             hint: None,
         };
         let mut stop = job.stop.clone();
+        job.at_effect("effect.before");
         let result = tokio::select! {
             done = tokio::time::timeout(job.timeout(), action.restore(&cx, &call, &captured)) => match done {
                 Ok(done) => done.map_err(|error| job.failure(&error))?,
@@ -60,6 +61,7 @@ pub(super) async fn restore(job: &mut Job, captured: Option<Value>) -> Attempt {
             },
             _ = stop.above(Stop::No) => return Err(unknown(Cause::Stopped, "the undo was stopped".into())),
         };
+        job.at_effect("effect.after");
         report.result = judge::bounded(result, &job.shared.masker);
         Ok(())
     };

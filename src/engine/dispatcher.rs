@@ -24,6 +24,7 @@ use super::standing::{self, Place};
 use crate::action::Stop;
 use crate::event::run::Planned;
 use crate::event::{Event, EventKind, Parking, RunEvent, RunOptions, RunStatus};
+use crate::failpoint;
 use crate::plan::Plan;
 use crate::run::{Decision, Effect, Input, InputKind, RunState};
 use crate::secret::Masker;
@@ -253,6 +254,7 @@ impl Dispatcher {
 
     /// Decides what follows from an input and keeps it for the next commit.
     fn take(&mut self, input: InputKind) {
+        failpoint::pass("scheduler", "");
         self.executor.over(&input, &self.state);
         let at = now_ms();
         let Decision { events, effects } = self.state.advance(&Input { at, kind: input });

@@ -15,6 +15,7 @@ use super::job::{Attempt, Job, Shared};
 use super::{back, snapshots};
 use crate::action::{Stop, StopSignal};
 use crate::event::{Cause, Failure, Moment, Outcome, Part, RollbackItem, SnapshotTaken};
+use crate::failpoint;
 use crate::plan::StepKey;
 use crate::run::{Effect, InputKind, RunState};
 use crate::runbook::model::Step;
@@ -369,6 +370,10 @@ fn results_for(step: &Step, state: &RunState) -> HashMap<String, Arc<Value>> {
 
 /// A panic in an action is a failed attempt of which nothing is known, never a lost one.
 async fn guarded(work: impl Future<Output = Attempt>, outcome: Outcome) -> Attempt {
+    let work = async {
+        failpoint::pass("worker", "");
+        work.await
+    };
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(done) => done,
         Err(_) => (Box::default(), Some(panicked(outcome))),

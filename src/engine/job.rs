@@ -121,7 +121,9 @@ impl Job {
             true => Some(StepDir::make(&cx).map_err(|error| self.no_room(&cx, &error))?),
             false => None,
         };
+        self.at_effect("effect.before");
         let result = self.carry_out(action, &cx, &call).await;
+        self.at_effect("effect.after");
         let result = match result {
             Ok(result) => result,
             Err(error) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::failpoint;
 use crate::store::{Batch, Lease, Store, StoreError};
 
 /// How long it is tried.
@@ -23,17 +24,18 @@ pub(super) async fn commit(
     lease: &Lease,
     batch: Batch,
 ) -> Result<(), StoreError> {
+    failpoint::commit("commit.before", &batch.events);
     let last = batch.events.last().map_or(0, |event| event.seq);
     let began = Instant::now();
     let mut trouble = None;
     loop {
         let error = match store.commit(lease, batch.clone()).await {
-            Ok(_) => return Ok(()),
+            Ok(_) => break,
             // a try before this one was written after all: under this lease nobody else writes
             Err(StoreError::OutOfOrder { expected, .. })
                 if trouble.is_some() && expected == last + 1 =>
             {
-                return Ok(());
+                break;
             }
             Err(error) => error,
         };
@@ -44,6 +46,8 @@ pub(super) async fn commit(
         trouble = Some(error);
         sleep(PAUSE).await;
     }
+    failpoint::commit("commit.after", &batch.events);
+    Ok(())
 }
 
 #[cfg(test)]

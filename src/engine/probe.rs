@@ -9,6 +9,7 @@ use super::judge;
 use crate::action::Stop;
 use crate::event::{Cause, Failure, Outcome, Report};
 use crate::expr::Evidence;
+use crate::failpoint;
 use crate::runbook::model::{Poll, Probe, Undo};
 use crate::runbook::units::human;
 
@@ -77,6 +78,13 @@ impl Job {
         }
     }
 
+    /// Only what changes the world is an effect.
+    pub(super) fn at_effect(&self, point: &str) {
+        if self.step.changes() {
+            failpoint::pass(point, &self.name);
+        }
+    }
+
     /// Looks once: reads and judges.
     pub(super) async fn look(
         &mut self,
@@ -89,6 +97,7 @@ impl Job {
         let action = self.action(&probe.call)?;
         let output = self.probe_output();
         let cx = self.context(&output, longest);
+        failpoint::pass("probe", &self.name);
         let read = self.carry_out(action, &cx, &call).await;
         let result = read.map_err(|error| clean(self.failure(&error)))?;
         if let Some(message) = judge::cut_but_needed(&probe.expect, &result) {

@@ -8,6 +8,7 @@ use super::link::broken_rule;
 use super::read::{self, hash_of, int};
 use super::{Head, Writer, schema};
 use crate::event::{Event, RunStatus};
+use crate::failpoint;
 use crate::store::{Batch, Holder, Lease, NewRun, StoreError, chain, check_order};
 
 /// How often a claim looks again when others claim at the same time.
@@ -65,6 +66,7 @@ impl Writer {
             let done = done.map_err(|error| self.link.failed(&error))?;
             if done.rows_affected() == 1 {
                 self.heads.remove(run);
+                failpoint::pass("claim.after", run);
                 return Ok(Lease {
                     run: run.to_owned(),
                     epoch: own.epoch + 1,
@@ -139,7 +141,12 @@ impl Writer {
             [first, second] => two(lease, first, second, extras),
             rows => many(lease, rows, extras),
         };
-        match query.execute(self.link.get().await?).await {
+        let link = self.link.get().await?;
+        let done = match failpoint::io("journal.write") {
+            Ok(()) => query.execute(link).await,
+            Err(error) => Err(sqlx::Error::Io(error)),
+        };
+        match done {
             Ok(_) => {
                 self.heads.insert(lease.run.clone(), head);
                 Ok(head.seq)
