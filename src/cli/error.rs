@@ -83,6 +83,8 @@ impl From<EngineError> for CommandError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Store(error) => error.into(),
+            EngineError::Parked { .. } => Self::new(Exit::JournalFailed, error.to_string())
+                .hint("mend the disk or the state directory; then `ferry resume` goes on"),
             EngineError::Target { .. } => Self::new(Exit::Invalid, error.to_string())
                 .hint("an address is made of inputs: see `targets`"),
             EngineError::Secret(message) => Self::new(Exit::Invalid, message)

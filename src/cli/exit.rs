@@ -11,6 +11,14 @@ pub enum Exit {
     RolledBack,
     /// Failed, and going back failed or is partial.
     RollbackFailed,
+    /// A person has to answer something first.
+    Waiting,
+    /// Cancelled, and nothing was left to take back.
+    Cancelled,
+    /// Aborted, and left where it stood.
+    Aborted,
+    /// Cancelled, and everything is taken back.
+    CancelledBack,
     /// Wrong usage.
     Usage,
     /// The runbook or an input is invalid.
@@ -49,12 +57,16 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, by code.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::Done,
         Self::Failed,
         Self::RolledBack,
         Self::RollbackFailed,
+        Self::Waiting,
+        Self::Cancelled,
+        Self::Aborted,
         Self::Fenced,
+        Self::CancelledBack,
         Self::Usage,
         Self::Invalid,
         Self::Missing,
@@ -80,7 +92,11 @@ impl Exit {
             Self::Failed => 10,
             Self::RolledBack => 11,
             Self::RollbackFailed => 12,
+            Self::Waiting => 13,
+            Self::Cancelled => 14,
+            Self::Aborted => 15,
             Self::Fenced => 20,
+            Self::CancelledBack => 21,
             Self::Usage => 64,
             Self::Invalid => 65,
             Self::Missing => 66,
@@ -107,8 +123,12 @@ impl Exit {
             Self::Failed => "failed and parked, not rolled back",
             Self::RolledBack => "failed and rolled back completely",
             Self::RollbackFailed => "rollback failed or is partial: a person is needed",
+            Self::Waiting => "waiting for an answer, or paused: a person is needed",
+            Self::Cancelled => "cancelled, with nothing left to take back",
+            Self::Aborted => "aborted and left where it stood",
             Self::Fenced => "another engine took the run over",
-            Self::Usage => "wrong usage",
+            Self::CancelledBack => "cancelled and rolled back completely",
+            Self::Usage => "wrong usage, or an order that the run cannot take now",
             Self::Invalid => "the runbook or an input is invalid",
             Self::Missing => "the runbook, the run or the state directory is missing",
             Self::Unavailable => "a target cannot be reached, and nothing was started",

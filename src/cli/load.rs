@@ -175,14 +175,18 @@ pub(super) fn load(path: &Path) -> Result<Loaded, CommandError> {
 /// Binds the inputs of a runbook from the command line and the environment.
 pub(super) fn bind(runbook: &Runbook, given: &[(String, String)]) -> Result<Bound, CommandError> {
     let given: BTreeMap<String, String> = given.iter().cloned().collect();
-    inputs::bind(runbook, &given, &|name| std::env::var(name).ok()).map_err(|errors| {
-        let messages: Vec<_> = errors.iter().map(|error| error.message.clone()).collect();
-        let mut made = CommandError::new(Exit::Invalid, messages.join("; "));
-        for error in errors {
-            made = made.hint(error.hint);
-        }
-        made
-    })
+    inputs::bind(runbook, &given, &|name| std::env::var(name).ok())
+        .map_err(|errors| unbound(&errors))
+}
+
+/// Inputs without a value.
+pub(super) fn unbound(errors: &[inputs::InputError]) -> CommandError {
+    let messages: Vec<_> = errors.iter().map(|error| error.message.clone()).collect();
+    let mut made = CommandError::new(Exit::Invalid, messages.join("; "));
+    for error in errors {
+        made = made.hint(error.hint.clone());
+    }
+    made
 }
 
 /// The plan of a runbook with bound inputs; the secrets come apart.

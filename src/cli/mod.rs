@@ -1,13 +1,19 @@
 //! The command line: arguments in, exit code out. One file for each command; this one routes.
 
 mod actions;
+mod ask;
+mod carry;
 mod check;
 mod completions;
 mod error;
 pub mod exit;
 mod load;
+mod next;
+mod orders;
 mod plan;
+mod replan;
 mod report;
+mod resume;
 mod run;
 mod schema;
 mod snapshot;
@@ -53,6 +59,14 @@ enum Command {
     Check(check::Args),
     Plan(plan::Args),
     Run(run::Args),
+    Resume(resume::ResumeArgs),
+    Rollback(resume::RollbackArgs),
+    Pause(orders::PauseArgs),
+    Cancel(resume::CancelArgs),
+    Abort(resume::AbortArgs),
+    Answer(orders::AnswerArgs),
+    Waive(orders::WaiveArgs),
+    Close(orders::CloseArgs),
     Status(status::StatusArgs),
     Runs(status::RunsArgs),
     Report(report::Args),
@@ -86,6 +100,14 @@ fn route(args: Args) -> Result<Exit, CommandError> {
         Command::Check(args) => check::check(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Run(args) => run::run(&args, &state_dir),
+        Command::Resume(args) => resume::resume(&args, &state_dir),
+        Command::Rollback(args) => resume::rollback(&args, &state_dir),
+        Command::Pause(args) => orders::pause(&args, &state_dir),
+        Command::Cancel(args) => resume::cancel(&args, &state_dir),
+        Command::Abort(args) => resume::abort(&args, &state_dir),
+        Command::Answer(args) => orders::answer(&args, &state_dir),
+        Command::Waive(args) => orders::waive(&args, &state_dir),
+        Command::Close(args) => orders::close(&args, &state_dir),
         Command::Status(args) => status::status(&args, &state_dir),
         Command::Runs(args) => status::runs(&args, &state_dir),
         Command::Report(args) => report::report(&args, &state_dir),

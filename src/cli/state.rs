@@ -30,6 +30,15 @@ pub(super) fn me() -> Holder {
     }
 }
 
+/// Whether an engine that may be alive holds the run.
+pub(super) fn is_live(row: &RunRow) -> bool {
+    // MERGE row.live
+    let here = me().host;
+    row.holder.as_ref().is_some_and(|holder| {
+        holder.host != here || process_started(holder.pid).is_some_and(|at| at == holder.started)
+    })
+}
+
 /// A new id: name, day, and a few random letters; short enough to be typed.
 pub(super) fn new_id(name: &str) -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";

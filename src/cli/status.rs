@@ -7,7 +7,6 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::state;
 use crate::engine::clock::now_ms;
-use crate::event::RunStatus;
 use crate::front::report;
 use crate::front::status::{self, Page, RunRow};
 use crate::store::Store;
@@ -41,9 +40,10 @@ pub(super) fn status(args: &StatusArgs, state_dir: &Path) -> Result<Exit, Comman
         super::answer(&format!("{:#}\n", report::json(&view)))?;
         return Ok(Exit::Done);
     }
-    let next = match view.status {
-        RunStatus::Planned | RunStatus::Running | RunStatus::RollingBack => Vec::new(),
-        _ => vec![format!("ferry report {}", row.id)],
+    // one that an engine carries on needs no command
+    let next = match view.status.is_active() && state::is_live(&row) {
+        true => vec![format!("ferry pause {}", row.id)],
+        false => super::next::commands(&view),
     };
     super::answer(&status::run(&view, &next, &page()))?;
     Ok(Exit::Done)
@@ -100,4 +100,10 @@ fn page() -> Page {
 fn terminal() -> Option<usize> {
     let (width, _) = terminal_size::terminal_size()?;
     Some(usize::from(width.0))
+}
+
+/// How long ago that was, in words.
+pub(super) fn ago(at: i64) -> String {
+    let past = u64::try_from(now_ms() - at).unwrap_or(0);
+    crate::runbook::units::human(std::time::Duration::from_millis(past))
 }

@@ -11,8 +11,26 @@ use super::{judge, snapshots};
 use crate::action::Stop;
 use crate::event::{Cause, Failure, Outcome, Report};
 
+/// How an item takes something back.
+pub(super) enum Way {
+    /// By the step that the author wrote.
+    Written,
+    /// By the action itself, from what was kept before it.
+    Auto(Option<Value>),
+}
+
+impl Way {
+    /// Takes it back.
+    pub(super) async fn go(self, job: &mut Job) -> Attempt {
+        match self {
+            Self::Written => both(job).await,
+            Self::Auto(captured) => restore(job, captured).await,
+        }
+    }
+}
+
 /// Action, and what follows it.
-pub(super) async fn both(job: &mut Job) -> Attempt {
+async fn both(job: &mut Job) -> Attempt {
     let (mut report, failure) = job.execute().await;
     if failure.is_some() || job.step.then_wait.is_none() {
         return (report, failure);
@@ -24,7 +42,7 @@ pub(super) async fn both(job: &mut Job) -> Attempt {
 }
 
 /// The automatic undo of a step.
-pub(super) async fn restore(job: &mut Job, captured: Option<Value>) -> Attempt {
+async fn restore(job: &mut Job, captured: Option<Value>) -> Attempt {
     let began = std::time::Instant::now();
     let mut report = Box::<Report>::default();
     let restored = async {

@@ -16,6 +16,7 @@ pub use crate::event::Subscriber;
 const PAUSE: Duration = Duration::from_millis(5);
 
 enum Message {
+    History(Vec<Event>),
     Events(Vec<Event>),
     Output(Arc<str>, String),
     End,
@@ -68,6 +69,13 @@ impl Bus {
         }
     }
 
+    /// Tells what happened before this engine came.
+    pub fn recall(&self, events: Vec<Event>) {
+        if let Some(sender) = &self.sender {
+            let _ = sender.send(Message::History(events));
+        }
+    }
+
     /// Tells of durable events.
     pub fn publish(&self, events: Vec<Event>) {
         if let Some(sender) = &self.sender {
@@ -81,7 +89,7 @@ impl Bus {
     }
 
     /// Waits until everything is told that was sent before; what is sent later is not told.
-    pub fn finish(mut self) {
+    pub fn finish(&mut self) {
         self.ending.store(true, Ordering::Relaxed);
         if let Some(sender) = self.sender.take() {
             let _ = sender.send(Message::End);
@@ -107,6 +115,11 @@ fn tell(
             match message {
                 Message::Events(events) => {
                     subscribers.retain_mut(|subscriber| subscriber.on_events(&events).is_ok());
+                }
+                Message::History(events) => {
+                    for subscriber in &mut subscribers {
+                        subscriber.on_history(&events);
+                    }
                 }
                 Message::End => break 'told,
                 Message::Output(step, line) => {

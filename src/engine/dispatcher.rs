@@ -4,199 +4,58 @@
 //! next commit. So the end of one step and the intent of the next share a sync, outcomes that come
 //! together are committed together, and nothing waits for the disk that need not.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use super::bus::{Bus, Subscriber};
+use super::bus::Bus;
 use super::clock::now_ms;
 use super::executor::Executor;
 use super::hide::hide;
 use super::lasting;
-use super::limits;
-use super::preflight;
+use super::mail::{Fetching, Mail};
 use super::signals::Signals;
-use super::standing::{self, Place};
+use super::start::{EngineError, Finished};
 use crate::action::Stop;
-use crate::event::run::Planned;
-use crate::event::{Event, EventKind, Parking, RunEvent, RunOptions, RunStatus};
+use crate::event::{Event, EventKind, OperatorEvent, Parking, RunStatus};
 use crate::failpoint;
-use crate::plan::Plan;
 use crate::run::{Decision, Effect, Input, InputKind, RunState};
-use crate::secret::Masker;
-use crate::store::{Batch, Holder, Lease, NewRun, Store, StoreError};
+use crate::store::{Batch, Lease, Store, StoreError};
 
 /// How long what runs is waited for when the journal is dead: longer than TERM, grace and KILL take.
 const LAST_WAIT: Duration = Duration::from_secs(15);
 
-/// A run that is ready to start.
-pub struct Engine {
-    /// The run's id.
-    pub run: String,
-    /// What will run.
-    pub plan: Arc<Plan>,
-    /// Path and text of the runbook, for the journal.
-    pub source: (String, String),
-    /// Values of the secret inputs.
-    pub secrets: HashMap<String, String>,
-    /// How.
-    pub options: RunOptions,
-    /// Where the journal is.
-    pub store: Arc<dyn Store>,
-    /// The run's own directory.
-    pub run_dir: PathBuf,
-    /// Where relative paths of the runbook start.
-    pub base_dir: PathBuf,
-    /// Who runs it.
-    pub holder: Holder,
-    /// Who is told.
-    pub subscribers: Vec<Box<dyn Subscriber>>,
+/// How long what runs is waited for after SIGTERM, SIGHUP or a journal that fails, before it is ended.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// What a third Ctrl-C leaves with.
+const INTERRUPTED: i32 = 130;
+
+/// Where inputs come from.
+pub(super) struct Incoming {
+    pub(super) inputs: mpsc::UnboundedReceiver<InputKind>,
+    pub(super) mail: Fetching,
+    pub(super) signals: Signals,
 }
 
-/// How a run ended.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// Where it stands.
-    pub status: RunStatus,
-    /// Why it was stopped, when it was.
-    pub stopped: Option<Parking>,
-    /// Whether a way back left something for which the runbook says no undo.
-    pub partial: bool,
-}
-
-/// Why a run could not start or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The journal failed; nothing was started after that.
-    #[error("the journal could not be written: {0}")]
-    Store(#[from] StoreError),
-    /// An address has no value.
-    #[error("target `{name}`: {reason}")]
-    Target {
-        /// The target.
-        name: String,
-        /// Why.
-        reason: String,
-    },
-    /// A secret is too short to be masked.
-    #[error("{0}")]
-    Secret(String),
-    /// The run directory.
-    #[error("`{path}`: {error}")]
-    Directory {
-        /// The directory.
-        path: String,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// Targets that cannot be reached or do not let us in; nothing was started.
-    #[error(transparent)]
-    Preflight(#[from] preflight::Refused),
-    /// Signals.
-    #[error("signals cannot be received: {0}")]
-    Signals(std::io::Error),
-}
-
-impl Engine {
-    /// Carries the run out to its end, or until it is stopped.
-    ///
-    /// # Errors
-    /// When it cannot start, or the journal fails.
-    pub async fn run(mut self) -> Result<Finished, EngineError> {
-        let plan = Arc::clone(&self.plan);
-        let dir = self.run_dir.display().to_string();
-        let wanted = self.options.max_parallel;
-        let room = limits::room(wanted.unwrap_or(plan.runbook.max_parallel));
-        let options = RunOptions {
-            max_parallel: Some(room),
-            ..self.options.clone()
-        };
-        let state = RunState::new(Arc::clone(&plan), &self.run, dir, options);
-        let bus = Bus::start(std::mem::take(&mut self.subscribers));
-        let place = Place {
-            run: self.run.clone(),
-            run_dir: self.run_dir.clone(),
-            base_dir: self.base_dir.clone(),
-        };
-        let shared = standing::shared(&state, &self.secrets, place, bus.lines())?;
-        preflight::ask(&shared, &state).await?;
-        let signals = Signals::listen().map_err(EngineError::Signals)?;
-        std::fs::create_dir_all(&self.run_dir).map_err(|error| EngineError::Directory {
-            path: self.run_dir.display().to_string(),
-            error,
-        })?;
-        let locks = plan
-            .runbook
-            .locks
-            .iter()
-            .map(|lock| lock.value.clone())
-            .collect();
-        let new = NewRun {
-            id: self.run.clone(),
-            name: plan.runbook.name.value.clone(),
-            at: now_ms(),
-            locks,
-        };
-        self.store.create(&new).await?;
-        let lease = self.store.claim(&self.run, &self.holder).await?;
-        let (inputs, receiver) = mpsc::unbounded_channel();
-        let planned = self.planned(&plan, &shared.masker);
-        let begin = InputKind::Begin {
-            by: self.holder.who.clone(),
-            host: self.holder.host.clone(),
-            pid: self.holder.pid,
-        };
-        let dispatcher = Dispatcher {
-            executor: Executor::new(Arc::new(shared), inputs),
-            state,
-            store: Arc::clone(&self.store),
-            lease: lease.clone(),
-            bus,
-            next_seq: 1,
-            pending: Pending::default(),
-        };
-        let finished = dispatcher.carry_on(planned, begin, receiver, signals).await;
-        // a lease that cannot be given back is seen to be dead with this process
-        let _ = self.store.release(&lease).await;
-        finished
-    }
-
-    fn planned(&mut self, plan: &Plan, masker: &Masker) -> EventKind {
-        let (source, text) = std::mem::take(&mut self.source);
-        // a password written into an address is no secret input, and still not to be seen
-        let inputs = plan.inputs.iter();
-        let inputs = inputs.map(|(name, value)| (name.clone(), masker.json(value.clone())));
-        EventKind::Run(RunEvent::Planned(Box::new(Planned {
-            name: plan.runbook.name.value.clone(),
-            title: plan.runbook.title.clone(),
-            source,
-            text: masker.text(&text).into_owned(),
-            digest: plan.digest.clone(),
-            inputs: inputs.collect(),
-            secrets: plan.secrets.clone(),
-            outline: plan.outline(),
-            options: self.options.clone(),
-            version: env!("CARGO_PKG_VERSION").into(),
-        })))
-    }
-}
-
-/// What is decided and not yet durable.
+/// What is decided and not yet durable, and what it was decided on.
 #[derive(Default)]
 struct Pending {
     events: Vec<Event>,
     effects: Vec<Effect>,
+    consumed: Vec<u64>,
     status: Option<RunStatus>,
+    inputs: Vec<InputKind>,
 }
 
 type Committing =
     Pin<Box<dyn Future<Output = Result<(Vec<Event>, Vec<Effect>), StoreError>> + Send>>;
 
-struct Dispatcher {
+/// The loop and what it owns.
+pub(super) struct Dispatcher {
     executor: Executor,
     state: RunState,
     store: Arc<dyn Store>,
@@ -204,18 +63,59 @@ struct Dispatcher {
     bus: Bus,
     next_seq: u64,
     pending: Pending,
+    /// Inputs of the commit under way, until it succeeded.
+    committing: Vec<InputKind>,
+    /// When what is in flight is ended, because the engine has to leave.
+    drain: Option<Instant>,
+    /// A signal that came while the run stood still: there is nothing to wait for.
+    leave: Option<Parking>,
+    /// The journal failed: the run is parked, and this is told.
+    trouble: Option<StoreError>,
+    refused: Option<String>,
 }
 
 impl Dispatcher {
-    async fn carry_on(
+    pub(super) fn new(
+        executor: Executor,
+        state: RunState,
+        store: Arc<dyn Store>,
+        lease: Lease,
+        bus: Bus,
+        next_seq: u64,
+    ) -> Self {
+        Self {
+            executor,
+            state,
+            store,
+            lease,
+            bus,
+            next_seq,
+            pending: Pending::default(),
+            committing: Vec::new(),
+            drain: None,
+            leave: None,
+            trouble: None,
+            refused: None,
+        }
+    }
+
+    /// Carries the run on: `first` is recorded, then the engine begins, takes what was sent before it
+    /// came, and then what it was started for.
+    pub(super) async fn carry_on(
         mut self,
-        planned: EventKind,
+        first: Vec<EventKind>,
         begin: InputKind,
-        mut inputs: mpsc::UnboundedReceiver<InputKind>,
-        mut signals: Signals,
+        waiting: Vec<Mail>,
+        order: Option<InputKind>,
+        mut incoming: Incoming,
     ) -> Result<Finished, EngineError> {
-        self.record(vec![planned], now_ms());
+        self.record(first, now_ms());
         self.take(begin);
+        waiting.into_iter().for_each(|mail| self.open(mail));
+        if let Some(order) = order {
+            self.take(order);
+            self.refused = self.refusal();
+        }
         let mut committing: Option<Committing> = self.commit();
         let mut signalled = 0;
         loop {
@@ -223,32 +123,48 @@ impl Dispatcher {
                 biased;
                 done = wait_for(&mut committing) => {
                     committing = None;
-                    let (events, effects) = match done {
-                        Ok(done) => done,
-                        Err(error) => return Err(self.give_up(error, inputs, signals).await),
-                    };
-                    self.bus.publish(events);
-                    for effect in &effects {
-                        self.executor.carry_out(effect, &self.state);
+                    match done {
+                        Ok((events, effects)) => self.committed(events, &effects),
+                        Err(error) => self.failed(error, &mut incoming).await?,
                     }
                 }
-                Some(input) = inputs.recv() => {
+                Some(input) = incoming.inputs.recv() => {
                     self.take(input);
-                    while let Ok(input) = inputs.try_recv() {
+                    while let Ok(input) = incoming.inputs.try_recv() {
                         self.take(input);
                     }
                 }
-                reason = signals.next() => {
+                mail = incoming.mail.next() => self.open(mail),
+                reason = incoming.signals.next() => {
                     signalled += 1;
                     self.signalled(reason, signalled);
+                }
+                () = until(self.drain) => {
+                    self.drain = None;
+                    self.executor.stop(Stop::Terminate, false);
                 }
             }
             if committing.is_none() {
                 committing = self.commit();
             }
-            if committing.is_none() && self.state.status().is_over() {
-                return Ok(self.end());
+            if committing.is_none() && self.is_over() {
+                return self.end();
             }
+        }
+    }
+
+    /// Whether nothing more happens here. A run that was paused waits for the order to go on.
+    fn is_over(&self) -> bool {
+        let paused = self.state.status() == RunStatus::Waiting
+            && self.state.stopping() == Some(Parking::Paused);
+        self.state.status().is_over() && !(paused && self.leave.is_none())
+    }
+
+    fn committed(&mut self, events: Vec<Event>, effects: &[Effect]) {
+        self.committing.clear();
+        self.bus.publish(events);
+        for effect in effects {
+            self.executor.carry_out(effect, &self.state);
         }
     }
 
@@ -257,7 +173,8 @@ impl Dispatcher {
         failpoint::pass("scheduler", "");
         self.executor.over(&input, &self.state);
         let at = now_ms();
-        let Decision { events, effects } = self.state.advance(&Input { at, kind: input });
+        let input = Input { at, kind: input };
+        let Decision { events, effects } = self.state.advance(&input);
         if events.is_empty() {
             // nothing to make durable first: a timer
             effects
@@ -267,11 +184,31 @@ impl Dispatcher {
         }
         self.record(events, at);
         self.pending.effects.extend(effects);
+        self.pending.inputs.push(input.kind);
+    }
+
+    /// Takes an order from another terminal; its row goes with the events that it causes.
+    fn open(&mut self, (id, order): Mail) {
+        self.pending.consumed.push(id);
+        if let Some(order) = order {
+            self.take(order);
+        }
+    }
+
+    fn refusal(&self) -> Option<String> {
+        let last = self.pending.events.last()?;
+        match &last.kind {
+            EventKind::Operator(OperatorEvent::Refused { why, .. }) => Some(why.clone()),
+            _ => None,
+        }
     }
 
     fn record(&mut self, events: Vec<EventKind>, at: i64) {
         for kind in events {
-            if matches!(kind, EventKind::Run(_) | EventKind::Rollback(_)) {
+            if matches!(
+                kind,
+                EventKind::Run(_) | EventKind::Rollback(_) | EventKind::Operator(_)
+            ) {
                 self.pending.status = Some(self.state.status());
             }
             self.pending.events.push(Event {
@@ -285,52 +222,89 @@ impl Dispatcher {
 
     /// Starts to make what is pending durable; its effects are handed out only after that.
     fn commit(&mut self) -> Option<Committing> {
-        if self.pending.events.is_empty() {
+        if self.pending.events.is_empty() && self.pending.consumed.is_empty() {
             return None;
         }
         let Pending {
             events,
             effects,
+            consumed,
             status,
+            inputs,
         } = std::mem::take(&mut self.pending);
+        self.committing = inputs;
         let (store, lease) = (Arc::clone(&self.store), self.lease.clone());
+        let patient = self.trouble.is_none();
         Some(Box::pin(async move {
             // an effect carried out in this process is handed out with its intent, which is an
             // event of this very commit; rows beside that are for effects of other hosts
             let batch = Batch {
                 events: events.clone(),
+                consumed,
                 status,
                 ..Batch::default()
             };
-            lasting::commit(store.as_ref(), &lease, batch).await?;
+            lasting::commit(store.as_ref(), &lease, batch, patient).await?;
             Ok((events, effects))
         }))
     }
 
     fn signalled(&mut self, reason: Parking, times: u32) {
-        if times == 1 {
-            self.take(InputKind::Stop { reason });
-        } else {
-            // what is in flight is ended, and reports what is known of it
-            self.executor.stop(
-                if times == 2 {
-                    Stop::Terminate
-                } else {
-                    Stop::Kill
-                },
-                false,
-            );
+        if self.state.status() == RunStatus::Waiting {
+            self.leave = Some(reason);
+            return;
         }
+        match times {
+            1 => {
+                if reason != Parking::Interrupt {
+                    self.drain = Some(Instant::now() + DRAIN);
+                }
+                self.take(InputKind::Stop { reason });
+            }
+            // what is in flight is ended, and reports what is known of it
+            2 => self.executor.stop(Stop::Terminate, false),
+            // the same as a crash, which the next engine is made for
+            _ if reason == Parking::Interrupt => std::process::exit(INTERRUPTED),
+            _ => self.executor.stop(Stop::Kill, false),
+        }
+    }
+
+    /// A commit failed for good. The state is folded again from what is durable; nothing new starts,
+    /// what is in flight is waited for, and the run is parked if that much can still be written.
+    async fn failed(
+        &mut self,
+        error: StoreError,
+        incoming: &mut Incoming,
+    ) -> Result<(), EngineError> {
+        let again = matches!(error, StoreError::Io { .. } | StoreError::Locked { .. });
+        if !again || self.trouble.is_some() {
+            return Err(self.give_up(error, incoming).await);
+        }
+        // MERGE make_room
+        let Ok(events) = self.store.load(&self.lease.run, 1).await else {
+            return Err(self.give_up(error, incoming).await);
+        };
+        self.state.rewind();
+        for event in &events {
+            self.state.apply(&event.kind, event.at);
+        }
+        self.next_seq = events.last().map_or(1, |event| event.seq + 1);
+        let lost = std::mem::take(&mut self.committing);
+        let undecided = std::mem::take(&mut self.pending).inputs;
+        self.trouble = Some(error);
+        self.drain = Some(Instant::now() + DRAIN);
+        let reason = Parking::Journal;
+        self.take(InputKind::Stop { reason });
+        // what was reported is not lost with the commit that would have held it
+        for input in lost.into_iter().chain(undecided) {
+            self.take(input);
+        }
+        Ok(())
     }
 
     /// The journal is dead: nothing starts any more, and what runs is ended and waited for, so that
     /// nothing goes on behind the operator's back. How it ended is in no journal.
-    async fn give_up(
-        mut self,
-        error: StoreError,
-        mut inputs: mpsc::UnboundedReceiver<InputKind>,
-        mut signals: Signals,
-    ) -> EngineError {
+    async fn give_up(&mut self, error: StoreError, incoming: &mut Incoming) -> EngineError {
         let fenced = matches!(error, StoreError::Fenced { .. });
         let level = if fenced { Stop::Kill } else { Stop::Terminate };
         self.executor.stop(level, false);
@@ -338,8 +312,8 @@ impl Dispatcher {
         tokio::pin!(longest);
         while self.executor.is_busy() {
             tokio::select! {
-                Some(input) = inputs.recv() => self.executor.over(&input, &self.state),
-                _ = signals.next() => self.executor.stop(Stop::Kill, false),
+                Some(input) = incoming.inputs.recv() => self.executor.over(&input, &self.state),
+                _ = incoming.signals.next() => self.executor.stop(Stop::Kill, false),
                 () = &mut longest => break,
             }
         }
@@ -347,14 +321,25 @@ impl Dispatcher {
         error.into()
     }
 
-    fn end(self) -> Finished {
-        let finished = Finished {
-            status: self.state.status(),
-            stopped: self.state.stopping(),
-            partial: self.state.is_partial(),
-        };
+    fn end(mut self) -> Result<Finished, EngineError> {
         self.bus.finish();
-        finished
+        if let Some(error) = self.trouble {
+            return Err(EngineError::Parked { error });
+        }
+        Ok(Finished {
+            status: self.state.status(),
+            stopped: self.leave.or(self.state.stopping()),
+            partial: self.state.is_partial(),
+            cancelled: self.state.is_cancelled(),
+            refused: self.refused,
+        })
+    }
+}
+
+async fn until(then: Option<Instant>) {
+    match then {
+        Some(then) => tokio::time::sleep_until(then).await,
+        None => std::future::pending().await,
     }
 }
 

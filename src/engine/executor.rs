@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::clock::now_ms;
 use super::job::{Attempt, Job, Shared};
-use super::{back, snapshots};
+use super::{back, examine, snapshots};
 use crate::action::{Stop, StopSignal};
 use crate::event::{Cause, Failure, Moment, Outcome, Part, RollbackItem, SnapshotTaken};
 use crate::failpoint;
@@ -28,6 +28,8 @@ pub struct Executor {
     /// What everything was told, and what comes later is told as well: an effect may be handed out
     /// after the order, because its commit was under way.
     told: Stop,
+    /// Whether it was told so by an order to cancel.
+    cancelled: bool,
 }
 
 struct Running {
@@ -42,6 +44,7 @@ impl Executor {
             inputs,
             running: HashMap::new(),
             told: Stop::No,
+            cancelled: false,
         }
     }
 
@@ -54,8 +57,21 @@ impl Executor {
             Effect::Wake { key, at } => self.wake(*at, InputKind::Due { key: *key }),
             Effect::WakeItem { item, at } => self.wake(*at, InputKind::ItemDue { item: *item }),
             Effect::Snapshots { moment } => self.snapshots(*moment, state),
-            Effect::Item { item, attempt } => self.item(*item, *attempt, state),
+            Effect::Item { item, attempt } => {
+                // what an order ended is over: the way back is not stopped by it
+                if std::mem::take(&mut self.cancelled) {
+                    self.told = Stop::No;
+                }
+                self.item(*item, *attempt, state);
+            }
+            Effect::Examine { key, attempt } => self.examine(*key, *attempt, state),
+            Effect::ExamineItem { item, attempt } => self.examine_item(*item, *attempt, state),
             Effect::StopReading => self.stop(Stop::Terminate, true),
+            Effect::StopAll { now: true } => self.stop(Stop::Kill, false),
+            Effect::StopAll { now: false } => {
+                self.cancelled = true;
+                self.stop(Stop::Terminate, false);
+            }
         }
     }
 
@@ -90,10 +106,10 @@ impl Executor {
                     .retain(|name, _| !name.starts_with("snapshot."));
                 return;
             }
-            InputKind::Prepared { key, .. } | InputKind::Reported { key, .. } => {
-                state.plan().name(*key)
-            }
-            InputKind::ItemReported { item, .. } => {
+            InputKind::Prepared { key, .. }
+            | InputKind::Reported { key, .. }
+            | InputKind::Examined { key, .. } => state.plan().name(*key),
+            InputKind::ItemReported { item, .. } | InputKind::ItemExamined { item, .. } => {
                 match state.rollback().and_then(|back| back.items.get(*item)) {
                     Some(item) => item.id.clone(),
                     None => return,
@@ -104,13 +120,18 @@ impl Executor {
         self.running.remove(&name);
     }
 
+    /// What of that name is in flight only looks.
+    pub(super) fn looks(&mut self, name: &str) {
+        if let Some(running) = self.running.get_mut(name) {
+            running.reading = true;
+        }
+    }
+
     fn prepare(&mut self, key: StepKey, attempt: u32, state: &RunState) {
         let mut job = self.job(key, attempt, state);
         job.captures = !state.step(key).started;
-        if let Some(running) = self.running.get_mut(&job.name) {
-            // before a step there are only reads, whatever the step itself does
-            running.reading = true;
-        }
+        // before a step there are only reads, whatever the step itself does
+        self.looks(&job.name);
         self.spawn(async move {
             let prepared = AssertUnwindSafe(job.prepare())
                 .catch_unwind()
@@ -202,6 +223,7 @@ impl Executor {
             failure,
         };
         let key = item.of.as_deref().and_then(|of| state.plan().key(of));
+        let proof = examine::proof(&item, state);
         match (state.item_step(&item).cloned(), key) {
             (Some(step), key) => {
                 let mut job = self.back_job(&item, attempt, step, key, state);
@@ -212,7 +234,7 @@ impl Executor {
                             if *job.step.action.key == "snapshot_equals" {
                                 back::compare(&job, &before).await
                             } else {
-                                back::both(&mut job).await
+                                proof.around(&mut job, back::Way::Written).await
                             }
                         },
                         Outcome::Unknown,
@@ -225,14 +247,15 @@ impl Executor {
                 let mut job = self.back_job(&item, attempt, step, Some(key), state);
                 let captured = state.captured(key).cloned();
                 self.spawn(async move {
-                    input(guarded(back::restore(&mut job, captured), Outcome::Unknown).await)
+                    let way = back::Way::Auto(captured);
+                    input(guarded(proof.around(&mut job, way), Outcome::Unknown).await)
                 });
             }
             (None, None) => {}
         }
     }
 
-    fn spawn(&self, work: impl Future<Output = InputKind> + Send + 'static) {
+    pub(super) fn spawn(&self, work: impl Future<Output = InputKind> + Send + 'static) {
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
             // the dispatcher is gone only when the run is over
@@ -240,7 +263,7 @@ impl Executor {
         });
     }
 
-    fn job(&mut self, key: StepKey, attempt: u32, state: &RunState) -> Job {
+    pub(super) fn job(&mut self, key: StepKey, attempt: u32, state: &RunState) -> Job {
         let plan = Arc::clone(state.plan());
         let step = plan.step(key.step).clone();
         let name = plan.name(key);
@@ -249,7 +272,7 @@ impl Executor {
         job
     }
 
-    fn back_job(
+    pub(super) fn back_job(
         &mut self,
         item: &RollbackItem,
         attempt: u32,
@@ -380,7 +403,7 @@ async fn guarded(work: impl Future<Output = Attempt>, outcome: Outcome) -> Attem
     }
 }
 
-fn panicked(outcome: Outcome) -> Failure {
+pub(super) fn panicked(outcome: Outcome) -> Failure {
     Failure {
         cause: Cause::Internal,
         outcome,

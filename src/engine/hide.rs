@@ -2,7 +2,9 @@
 //! and a password written into an address is one of them. What actions say is masked where they run.
 
 use super::judge::{hidden, masked};
-use crate::event::{EventKind, Failure, RollbackEvent, RunEvent, SkipReason, StepEvent};
+use crate::event::{
+    EventKind, Failure, OperatorEvent, RollbackEvent, RunEvent, SkipReason, StepEvent,
+};
 use crate::secret::Masker;
 
 /// The event as it may be kept.
@@ -14,6 +16,7 @@ pub(super) fn hide(event: EventKind, masker: &Masker) -> EventKind {
             RunEvent::Failed(failed).into()
         }
         EventKind::Rollback(event) => EventKind::Rollback(rollback(event, masker)),
+        EventKind::Operator(event) => EventKind::Operator(operator(event, masker)),
         other => other,
     }
 }
@@ -40,8 +43,12 @@ fn step(event: StepEvent, masker: &Masker) -> StepEvent {
             items: items.into_iter().map(|item| masker.json(item)).collect(),
         },
         mut other => {
-            if let StepEvent::Failed { failure, .. } = &mut other {
-                message(failure, masker);
+            match &mut other {
+                StepEvent::Failed { failure, .. } | StepEvent::InDoubt { failure, .. } => {
+                    message(failure, masker);
+                }
+                StepEvent::Asked { why, .. } => *why = hidden(why, masker),
+                _ => {}
             }
             other
         }
@@ -53,7 +60,22 @@ fn rollback(mut event: RollbackEvent, masker: &Masker) -> RollbackEvent {
         RollbackEvent::Planned { cause, .. } => message(&mut cause.failure, masker),
         RollbackEvent::Failed { failure, .. } => message(failure, masker),
         RollbackEvent::Skipped { reason, .. } => *reason = hidden(reason, masker),
-        RollbackEvent::Started { .. } | RollbackEvent::Finished { .. } => {}
+        RollbackEvent::InDoubt { failure, .. } => message(failure, masker),
+        RollbackEvent::Asked { why, .. } => *why = hidden(why, masker),
+        RollbackEvent::Waived { reason, .. } => *reason = hidden(reason, masker),
+        _ => {}
+    }
+    event
+}
+
+fn operator(mut event: OperatorEvent, masker: &Masker) -> OperatorEvent {
+    match &mut event {
+        OperatorEvent::Ordered {
+            reason: Some(reason),
+            ..
+        } => *reason = hidden(reason, masker),
+        OperatorEvent::Refused { why, .. } => *why = hidden(why, masker),
+        OperatorEvent::Ordered { .. } => {}
     }
     event
 }

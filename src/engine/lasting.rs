@@ -18,11 +18,12 @@ const LONGEST: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Commits, and tries again after what may pass. The store reads its head anew after a failed write,
-/// so that events which did get through are found there.
+/// so that events which did get through are found there. Not `patient`: it is tried once.
 pub(super) async fn commit(
     store: &dyn Store,
     lease: &Lease,
     batch: Batch,
+    patient: bool,
 ) -> Result<(), StoreError> {
     failpoint::commit("commit.before", &batch.events);
     let last = batch.events.last().map_or(0, |event| event.seq);
@@ -40,7 +41,7 @@ pub(super) async fn commit(
             Err(error) => error,
         };
         let passes = matches!(error, StoreError::Io { .. } | StoreError::Locked { .. });
-        if !passes || began.elapsed() >= LONGEST {
+        if !passes || !patient || began.elapsed() >= LONGEST {
             return Err(error);
         }
         trouble = Some(error);
@@ -92,8 +93,10 @@ mod tests {
     async fn an_event_that_is_there_without_any_trouble_is_somebody_elses() {
         let dir = tempfile::tempdir().unwrap();
         let (store, lease) = leased(dir.path()).await;
-        commit(store.as_ref(), &lease, batch(1)).await.unwrap();
-        let again = commit(store.as_ref(), &lease, batch(1)).await;
+        commit(store.as_ref(), &lease, batch(1), true)
+            .await
+            .unwrap();
+        let again = commit(store.as_ref(), &lease, batch(1), true).await;
         assert!(matches!(again, Err(StoreError::OutOfOrder { .. })));
     }
 
@@ -111,7 +114,7 @@ mod tests {
         let waiting = tokio::spawn({
             let store = Arc::clone(&store);
             let lease = lease.clone();
-            async move { commit(store.as_ref(), &lease, batch(1)).await }
+            async move { commit(store.as_ref(), &lease, batch(1), true).await }
         });
         // the store gives up after 5 s by itself
         sleep(Duration::from_millis(6_000)).await;

@@ -6,25 +6,29 @@
 
 mod back;
 pub mod bus;
+pub mod clerk;
 pub mod clock;
 pub mod dispatcher;
+mod examine;
 pub mod executor;
 mod hide;
 mod job;
 mod judge;
 mod lasting;
 mod limits;
+pub mod mail;
 mod output;
 mod preflight;
 mod probe;
 pub mod signals;
 mod snapshots;
 mod standing;
+mod start;
 mod step_dir;
 pub mod targets;
 
 pub use bus::{Bus, Subscriber};
-pub use dispatcher::{Engine, EngineError, Finished};
 pub use executor::Executor;
 pub use preflight::Refused;
 pub use standing::Snapshots;
+pub use start::{Engine, EngineError, Finished, Start};

@@ -85,6 +85,11 @@ impl Job {
         }
     }
 
+    /// Waits until nothing of an attempt that an earlier engine made goes on any more.
+    pub(super) async fn outlast(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Looks once: reads and judges.
     pub(super) async fn look(
         &mut self,

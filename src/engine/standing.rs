@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 
 use super::bus::{Bus, Lines};
 use super::clock::now_ms;
-use super::dispatcher::EngineError;
 use super::executor::Executor;
 use super::job::Shared;
+use super::start::EngineError;
 use super::targets;
 use crate::action::{Clients, Registry};
 use crate::event::{Moment, RunOptions, SnapshotTaken};

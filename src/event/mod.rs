@@ -5,6 +5,8 @@
 //! families. Everything shown later is folded from these, so they hold what a reader needs and
 //! nothing that can be derived. Texts in them are masked before they come here.
 
+pub mod doubt;
+pub mod operator;
 pub mod outcome;
 pub mod outline;
 pub mod rollback;
@@ -15,6 +17,8 @@ pub mod subscriber;
 
 use serde::{Deserialize, Serialize};
 
+pub use doubt::{How, Resolution};
+pub use operator::{Answer, OperatorEvent, Order, Question};
 pub use outcome::{Cause, Failure, Outcome};
 pub use outline::{Outline, PhaseOutline, StepOutline, UndoKind};
 pub use rollback::{NotUndone, Part, RollbackEvent, RollbackItem};
@@ -46,6 +50,8 @@ pub enum EventKind {
     Snapshot(SnapshotEvent),
     /// Going back.
     Rollback(RollbackEvent),
+    /// What people said.
+    Operator(OperatorEvent),
 }
 
 impl From<RunEvent> for EventKind {
@@ -69,5 +75,11 @@ impl From<SnapshotEvent> for EventKind {
 impl From<RollbackEvent> for EventKind {
     fn from(event: RollbackEvent) -> Self {
         Self::Rollback(event)
+    }
+}
+
+impl From<OperatorEvent> for EventKind {
+    fn from(event: OperatorEvent) -> Self {
+        Self::Operator(event)
     }
 }

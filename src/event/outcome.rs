@@ -34,6 +34,8 @@ pub enum Cause {
     Limit,
     /// Somebody stopped it.
     Stopped,
+    /// The engine that did it is gone.
+    Lost,
     /// ferry's own fault.
     Internal,
 }

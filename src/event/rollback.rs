@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, Report, RunFailure};
+use super::{Failure, How, Report, Resolution, RunFailure};
 
 /// What happened on the way back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +54,73 @@ pub enum RollbackEvent {
         /// Whether it was held back because an item that it stands on failed.
         held: bool,
     },
+    /// An attempt ended, or was lost, and whether it took effect is not known.
+    InDoubt {
+        /// Its place in the list.
+        item: usize,
+        /// The attempt.
+        attempt: u32,
+        /// Why it is not known.
+        failure: Failure,
+    },
+    /// Whether it took effect is being looked at.
+    Examining {
+        /// Its place in the list.
+        item: usize,
+        /// The attempt that is in doubt.
+        attempt: u32,
+    },
+    /// A person has to say whether it took effect.
+    Asked {
+        /// Its place in the list.
+        item: usize,
+        /// What there is to know, in a line.
+        why: String,
+    },
+    /// A doubt is settled.
+    Resolved {
+        /// Its place in the list.
+        item: usize,
+        /// The attempt that was in doubt.
+        attempt: u32,
+        /// By what.
+        how: How,
+        /// To what.
+        to: Resolution,
+    },
+    /// Somebody leaves as it is what could not be taken back.
+    Waived {
+        /// Its place in the list.
+        item: usize,
+        /// Login name.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// It failed or was held back before, and is due again because somebody went on with going back.
+    Reopened {
+        /// Its place in the list.
+        item: usize,
+    },
+}
+
+impl RollbackEvent {
+    /// The item that it is about; `None` for the list.
+    pub fn item(&self) -> Option<usize> {
+        match self {
+            Self::Planned { .. } => None,
+            Self::Started { item, .. }
+            | Self::Finished { item, .. }
+            | Self::Failed { item, .. }
+            | Self::Skipped { item, .. }
+            | Self::InDoubt { item, .. }
+            | Self::Examining { item, .. }
+            | Self::Asked { item, .. }
+            | Self::Resolved { item, .. }
+            | Self::Waived { item, .. }
+            | Self::Reopened { item } => Some(*item),
+        }
+    }
 }
 
 /// One thing to do on the way back.

@@ -64,6 +64,13 @@ pub struct Planned {
     pub options: RunOptions,
     /// The version of ferry.
     pub version: String,
+    /// Where relative paths of the runbook start.
+    #[serde(default)]
+    pub base_dir: String,
+    /// SHA-256 of the runbook's text before masking, in hexadecimal: tells whether the text above,
+    /// or a file, is what was planned.
+    #[serde(default)]
+    pub text_sha256: String,
 }
 
 /// How a run is to be carried out.
@@ -107,6 +114,8 @@ pub enum RunStatus {
     Running,
     /// Stopped before the end, to be gone on with.
     Waiting,
+    /// Being ended by an order, before it goes back.
+    Cancelling,
     /// On its way back.
     RollingBack,
     /// Every phase is over and every expectation was met.
@@ -117,6 +126,12 @@ pub enum RunStatus {
     RolledBack,
     /// It failed, and going back failed too.
     RollbackFailed,
+    /// An order ended it, and nothing was left to take back.
+    Cancelled,
+    /// An order ended it at once, and everything was left where it stood.
+    Aborted,
+    /// Somebody said that nothing more will be done about it.
+    Closed,
 }
 
 impl RunStatus {
@@ -126,17 +141,37 @@ impl RunStatus {
             Self::Planned => "planned",
             Self::Running => "running",
             Self::Waiting => "waiting",
+            Self::Cancelling => "cancelling",
             Self::RollingBack => "rolling back",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::RolledBack => "rolled back",
             Self::RollbackFailed => "rollback failed",
+            Self::Cancelled => "cancelled",
+            Self::Aborted => "aborted",
+            Self::Closed => "closed",
         }
     }
 
     /// Whether nothing more happens by itself.
     pub fn is_over(self) -> bool {
-        !matches!(self, Self::Planned | Self::Running | Self::RollingBack)
+        !self.is_active()
+    }
+
+    /// Whether an engine carries it on, or has to: without one that lives it is interrupted.
+    pub fn is_active(self) -> bool {
+        matches!(
+            self,
+            Self::Planned | Self::Running | Self::Cancelling | Self::RollingBack
+        )
+    }
+
+    /// Whether it stands still before its end and a person has to say how it goes on.
+    pub fn is_parked(self) -> bool {
+        matches!(
+            self,
+            Self::Waiting | Self::Failed | Self::Aborted | Self::RollbackFailed
+        )
     }
 }
 
@@ -150,6 +185,12 @@ pub enum Parking {
     Terminate,
     /// SIGHUP.
     Hangup,
+    /// An order to pause.
+    Paused,
+    /// Something has to be answered first.
+    Question,
+    /// The journal could not be written.
+    Journal,
 }
 
 impl Parking {
@@ -159,6 +200,9 @@ impl Parking {
             Self::Interrupt => "interrupted",
             Self::Terminate => "told to terminate",
             Self::Hangup => "the terminal went away",
+            Self::Paused => "paused",
+            Self::Question => "a question is open",
+            Self::Journal => "the journal could not be written",
         }
     }
 }

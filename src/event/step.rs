@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Failure;
+use super::{Failure, How, Question, Resolution};
 use crate::expr::Evidence;
 
 /// What happened to a step.
@@ -87,6 +87,81 @@ pub enum StepEvent {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         tolerated: bool,
     },
+    /// An attempt ended, or was lost, and whether it took effect is not known.
+    InDoubt {
+        /// The step.
+        step: String,
+        /// The attempt.
+        attempt: u32,
+        /// Why it is not known.
+        failure: Failure,
+    },
+    /// Whether it took effect is being looked at.
+    Examining {
+        /// The step.
+        step: String,
+        /// The attempt that is in doubt.
+        attempt: u32,
+    },
+    /// A person has to say how it goes on.
+    Asked {
+        /// The step.
+        step: String,
+        /// What is asked.
+        question: Question,
+        /// What there is to know, in a line.
+        why: String,
+        /// What its probe said.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<Evidence>,
+    },
+    /// A doubt is settled.
+    Resolved {
+        /// The step.
+        step: String,
+        /// The attempt that was in doubt.
+        attempt: u32,
+        /// By what.
+        how: How,
+        /// To what.
+        to: Resolution,
+    },
+    /// Somebody let it cross the point of no return.
+    Approved {
+        /// The step.
+        step: String,
+        /// Login name.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// It failed before, and is due again because the run goes on.
+    Reopened {
+        /// The step.
+        step: String,
+    },
+}
+
+impl StepEvent {
+    /// The step that it is about, with its item; `None` for a phase.
+    pub fn step(&self) -> Option<&str> {
+        match self {
+            Self::PhaseSkipped { .. } => None,
+            Self::Expanded { step, .. }
+            | Self::Checking { step, .. }
+            | Self::Skipped { step, .. }
+            | Self::Started { step, .. }
+            | Self::Acted { step, .. }
+            | Self::Finished { step, .. }
+            | Self::Failed { step, .. }
+            | Self::InDoubt { step, .. }
+            | Self::Examining { step, .. }
+            | Self::Asked { step, .. }
+            | Self::Resolved { step, .. }
+            | Self::Approved { step, .. }
+            | Self::Reopened { step } => Some(step),
+        }
+    }
 }
 
 /// Why a step was left out.

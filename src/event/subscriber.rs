@@ -6,6 +6,9 @@ use super::Event;
 
 /// Is told what happens, in order, on a thread of its own.
 pub trait Subscriber: Send {
+    /// What happened before it listens; to be known, not to be told again.
+    fn on_history(&mut self, _events: &[Event]) {}
+
     /// A durable event. An error means that nobody listens any more; it is dropped then.
     ///
     /// # Errors

@@ -91,6 +91,14 @@ impl<W: Write> JsonLines<W> {
 }
 
 impl<W: Write + Send> Subscriber for JsonLines<W> {
+    fn on_history(&mut self, events: &[Event]) {
+        for event in events {
+            if let EventKind::Rollback(RollbackEvent::Planned { items, .. }) = &event.kind {
+                self.items = items.iter().map(|item| item.id.clone()).collect();
+            }
+        }
+    }
+
     fn on_event(&mut self, event: &Event) -> io::Result<()> {
         if self.gone {
             return Ok(());

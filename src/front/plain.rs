@@ -34,6 +34,12 @@ impl<W: Write + Send> Subscriber for Plain<W> {
         self.on_events(std::slice::from_ref(event))
     }
 
+    fn on_history(&mut self, events: &[Event]) {
+        for event in events {
+            let _ = self.teller.tell(event);
+        }
+    }
+
     fn on_events(&mut self, events: &[Event]) -> io::Result<()> {
         let mut text = String::new();
         for line in events.iter().flat_map(|event| self.teller.tell(event)) {

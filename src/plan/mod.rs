@@ -201,6 +201,15 @@ fn digest(meaning: &str, inputs: &InputValues) -> String {
     hex(&hasher.finalize())
 }
 
+/// Four letters that belong to one run of one plan.
+pub fn short_code(run: &str, digest: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(run.as_bytes());
+    hasher.update([0]);
+    hasher.update(digest.as_bytes());
+    hex(&hasher.finalize())[..4].to_owned()
+}
+
 /// Bytes in hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes

@@ -5,14 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::state::{
-    Fan, ItemState, RollbackState, RunState, Settled, SnapshotState, StepState, StepStatus,
-};
+use super::state::{Fan, Line, RunState, Settled, SnapshotState, StepState, StepStatus};
 use crate::event::{
-    EventKind, Moment, Outcome, Part, Report, RollbackEvent, RunEvent, RunStatus, SnapshotEvent,
-    StepEvent,
+    Cause, EventKind, Moment, Outcome, Report, RunEvent, RunStatus, SnapshotEvent, StepEvent,
 };
 use crate::plan::StepKey;
+use crate::runbook::model::Items;
 
 impl RunState {
     /// Takes an event in; `at` is its time in milliseconds since the Unix epoch. An event that names
@@ -23,6 +21,7 @@ impl RunState {
             EventKind::Step(event) => self.apply_step(event, at),
             EventKind::Snapshot(event) => self.apply_snapshot(event),
             EventKind::Rollback(event) => self.apply_rollback(event, at),
+            EventKind::Operator(event) => self.apply_operator(event),
         }
     }
 
@@ -30,9 +29,8 @@ impl RunState {
         match event {
             RunEvent::Planned(_) => {}
             RunEvent::Started { .. } => {
-                if self.rollback.is_some() {
-                    self.status = RunStatus::RollingBack;
-                } else {
+                // one that stands still goes on by an order only
+                if self.status == RunStatus::Planned {
                     self.status = RunStatus::Running;
                 }
                 self.stopping = None;
@@ -42,8 +40,14 @@ impl RunState {
                 self.failure.get_or_insert_with(|| failure.clone());
             }
             RunEvent::Stopping { reason } => self.stopping = Some(*reason),
-            RunEvent::Parked { .. } => self.status = RunStatus::Waiting,
-            RunEvent::Finished { status } => self.status = *status,
+            RunEvent::Parked { reason } => {
+                self.status = RunStatus::Waiting;
+                self.stopping = Some(*reason);
+            }
+            RunEvent::Finished { status } => {
+                self.status = *status;
+                self.orders.aborting = false;
+            }
         }
     }
 
@@ -59,12 +63,21 @@ impl RunState {
             StepEvent::Expanded { step, items } => {
                 if let Some(key) = key(step) {
                     self.leave_pending(key, at);
+                    self.leave_wait(key);
                     self.steps[key.step as usize].status = StepStatus::Fanned;
                     let states = vec![StepState::default(); items.len()];
+                    // those that are written out are in the plan, also where the journal hides them
+                    let listed = plan.step(key.step).for_each.as_ref();
+                    let items = match listed.map(|for_each| &for_each.items) {
+                        Some(Items::Listed(listed)) if listed.len() == items.len() => {
+                            listed.clone()
+                        }
+                        _ => items.clone(),
+                    };
                     self.fans.insert(
                         key.step,
                         Fan {
-                            items: items.clone(),
+                            items,
                             states,
                             ..Fan::default()
                         },
@@ -87,6 +100,11 @@ impl RunState {
                 if let Some(key) = key(step) {
                     self.take_off(key, *attempt, StepStatus::Running, at);
                     self.state_mut(key).started = true;
+                    if plan.step(key.step).point_of_no_return {
+                        // by its intent: whether it took effect may never be known
+                        let behind = self.settled.len();
+                        self.line = Some(Line { key, behind });
+                    }
                     if let Some(captured) = captured {
                         self.captured.insert(key, captured.clone());
                     }
@@ -96,6 +114,12 @@ impl RunState {
             | StepEvent::Finished { .. }
             | StepEvent::Skipped { .. }
             | StepEvent::Failed { .. } => self.apply_end(event, at),
+            StepEvent::InDoubt { .. }
+            | StepEvent::Examining { .. }
+            | StepEvent::Asked { .. }
+            | StepEvent::Resolved { .. }
+            | StepEvent::Approved { .. }
+            | StepEvent::Reopened { .. } => self.apply_doubt(event, at),
         }
     }
 
@@ -145,22 +169,35 @@ impl RunState {
                 if let Some(key) = key(step) {
                     self.leave_pending(key, at);
                     self.state_mut(key).took_ms = report.took_ms;
-                    self.failed(key, failure.outcome, retry_at.is_some(), *tolerated, at);
+                    self.doubts.remove(&key);
+                    if failure.cause == Cause::Lost
+                        || (retry_at.is_some() && failure.cause == Cause::Stopped)
+                    {
+                        // it had no failure of its own
+                        self.state_mut(key).forgiven += 1;
+                    }
+                    self.failed(key, failure.outcome, *retry_at, *tolerated, at);
                 }
             }
             _ => {}
         }
     }
 
-    fn failed(&mut self, key: StepKey, outcome: Outcome, again: bool, tolerated: bool, at: i64) {
+    fn failed(
+        &mut self,
+        key: StepKey,
+        outcome: Outcome,
+        again: Option<i64>,
+        tolerated: bool,
+        at: i64,
+    ) {
         let dirty = outcome != Outcome::NotApplied || self.state_mut(key).dirty;
         self.state_mut(key).dirty = dirty;
-        if again {
-            if self.state_mut(key).status.in_flight() {
-                self.in_flight -= 1;
-            }
-            self.waiting += 1;
-            self.state_mut(key).status = StepStatus::Waiting;
+        if !dirty {
+            self.uncross(key);
+        }
+        if let Some(due) = again {
+            self.wait(key, due);
             return;
         }
         if dirty {
@@ -181,7 +218,7 @@ impl RunState {
     }
 
     /// Notes that a step changed the world; once, in the order of the ends.
-    fn settle(&mut self, key: StepKey, done: bool) {
+    pub(super) fn settle(&mut self, key: StepKey, done: bool) {
         if self.plan.step(key.step).changes() {
             self.settled.push(Settled { key, done });
         }
@@ -195,7 +232,7 @@ impl RunState {
         }
     }
 
-    fn state_mut(&mut self, key: StepKey) -> &mut StepState {
+    pub(super) fn state_mut(&mut self, key: StepKey) -> &mut StepState {
         let item = key
             .item
             .and_then(|item| self.fans.get_mut(&key.step)?.states.get_mut(item as usize));
@@ -206,7 +243,7 @@ impl RunState {
     }
 
     /// A step of its phase is no longer ahead.
-    fn leave_pending(&mut self, key: StepKey, at: i64) {
+    pub(super) fn leave_pending(&mut self, key: StepKey, at: i64) {
         let state = *self.state_mut(key);
         if state.status != StepStatus::Pending {
             return;
@@ -231,10 +268,8 @@ impl RunState {
     /// A step starts to be carried out, from nothing, from a check or from a wait.
     fn take_off(&mut self, key: StepKey, attempt: u32, status: StepStatus, at: i64) {
         self.leave_pending(key, at);
+        self.leave_wait(key);
         let before = self.state_mut(key).status;
-        if before == StepStatus::Waiting {
-            self.waiting -= 1;
-        }
         if !before.in_flight() {
             self.in_flight += 1;
         }
@@ -244,14 +279,38 @@ impl RunState {
         state.took_ms = 0;
     }
 
-    /// A step, or an item, is over.
-    fn land(&mut self, key: StepKey, status: StepStatus, at: i64) {
+    /// It is tried again later.
+    pub(super) fn wait(&mut self, key: StepKey, due: i64) {
+        self.leave_wait(key);
+        if self.state_mut(key).status.in_flight() {
+            self.in_flight -= 1;
+        }
+        self.waiting += 1;
+        let state = self.state_mut(key);
+        state.status = StepStatus::Waiting;
+        state.due = due;
+    }
+
+    /// It waits no longer, whatever comes next.
+    pub(super) fn leave_wait(&mut self, key: StepKey) {
+        let state = self.state_mut(key);
+        if state.status == StepStatus::Waiting {
+            state.status = StepStatus::Pending;
+            self.waiting -= 1;
+        }
+    }
+
+    /// A step, or an item, is over. The phase of one that failed for good is not: it may be due
+    /// again when somebody goes on with the run.
+    pub(super) fn land(&mut self, key: StepKey, status: StepStatus, at: i64) {
+        self.leave_wait(key);
         if self.state_mut(key).status.in_flight() {
             self.in_flight -= 1;
         }
         self.state_mut(key).status = status;
         self.state_mut(key).ended_at = at;
         let phase = self.plan.phase_of(key.step);
+        let mut broken = status.failed() && !self.plan.step(key.step).tolerate;
         if key.item.is_some() {
             let Some(fan) = self.fans.get_mut(&key.step) else {
                 return;
@@ -267,6 +326,7 @@ impl RunState {
             let oldest = fan.states.iter().map(|state| state.ended_at).min();
             self.steps[key.step as usize].ended_at = oldest.unwrap_or(at);
             self.phases[phase].fans.retain(|fan| *fan != key.step);
+            broken = failed;
             self.steps[key.step as usize].status = if failed {
                 StepStatus::FailedDirty
             } else {
@@ -274,6 +334,10 @@ impl RunState {
             };
         }
         self.phases[phase].running -= 1;
+        if broken {
+            self.offer(phase);
+            return;
+        }
         self.phases[phase].left -= 1;
         self.offer(phase);
         if self.phases[phase].left == 0 {
@@ -298,65 +362,6 @@ impl RunState {
                     waiting.into_iter().for_each(|phase| self.offer(phase));
                 }
             }
-        }
-    }
-
-    fn apply_rollback(&mut self, event: &RollbackEvent, at: i64) {
-        if let RollbackEvent::Planned {
-            items, not_undone, ..
-        } = event
-        {
-            self.status = RunStatus::RollingBack;
-            self.rollback = Some(RollbackState {
-                items: items.clone(),
-                not_undone: not_undone.clone(),
-                states: vec![ItemState::Pending; items.len()],
-                next: 0,
-                part: None,
-            });
-            return;
-        }
-        let Some(rollback) = &mut self.rollback else {
-            return;
-        };
-        if let RollbackEvent::Started { item, .. } = event
-            && let Some(item) = rollback.items.get(*item)
-        {
-            let part = item.part.min(Part::Last);
-            if rollback.part.is_none_or(|(now, _)| now != part) {
-                rollback.part = Some((part, at));
-            }
-        }
-        let (item, state) = match event {
-            RollbackEvent::Planned { .. } => return,
-            RollbackEvent::Started { item, attempt } => {
-                (*item, ItemState::Running { attempt: *attempt })
-            }
-            RollbackEvent::Finished { item, .. } => (*item, ItemState::Done),
-            RollbackEvent::Failed {
-                item,
-                retry_at: None,
-                ..
-            } => (*item, ItemState::Failed),
-            RollbackEvent::Failed { item, attempt, .. } => {
-                (*item, ItemState::Waiting { attempt: *attempt })
-            }
-            RollbackEvent::Skipped {
-                item, held: true, ..
-            } => (*item, ItemState::Held),
-            RollbackEvent::Skipped { item, .. } => (*item, ItemState::Skipped),
-        };
-        if let Some(slot) = rollback.states.get_mut(item) {
-            *slot = state;
-        }
-        let over = |state: &ItemState| {
-            !matches!(
-                state,
-                ItemState::Pending | ItemState::Running { .. } | ItemState::Waiting { .. }
-            )
-        };
-        while rollback.states.get(rollback.next).is_some_and(over) {
-            rollback.next += 1;
         }
     }
 }

@@ -19,7 +19,13 @@ impl RunState {
         let mut undos = Vec::new();
         let changed = self.changed();
         for key in changed.iter().rev() {
-            self.undos_of(*key, &mut undos, &mut not_undone);
+            match self.barred_by(*key) {
+                Some(line) => not_undone.push(NotUndone {
+                    step: self.plan.name(*key),
+                    why: format!("behind the point of no return, `{line}`"),
+                }),
+                None => self.undos_of(*key, &mut undos, &mut not_undone),
+            }
         }
         if changed.is_empty() {
             return (Vec::new(), not_undone);
@@ -39,10 +45,20 @@ impl RunState {
         (items, not_undone)
     }
 
+    /// The point of no return that a step lies behind.
+    fn barred_by(&self, key: StepKey) -> Option<String> {
+        let line = self.line?;
+        let before = self.settled.iter().take(line.behind);
+        let barred = line.key.step == key.step || before.into_iter().any(|one| one.key == key);
+        barred.then(|| self.plan.name(line.key))
+    }
+
     /// What changed the world, or may have, in the order in which it ended; a step that waits for
-    /// its retry after a dirty attempt comes last.
+    /// its retry after a dirty attempt, or is in doubt, comes last.
     pub(super) fn changed(&self) -> Vec<StepKey> {
-        let waiting = |state: &StepState| state.status == StepStatus::Waiting && state.dirty;
+        let waiting = |state: &StepState| {
+            state.status.unknown() || state.status == StepStatus::Waiting && state.dirty
+        };
         let number = |at: usize| u32::try_from(at).expect("a runbook has fewer than 2^32 steps");
         let mut changed: Vec<StepKey> = self.settled.iter().map(|settled| settled.key).collect();
         let steps = self
@@ -140,8 +156,18 @@ impl RunState {
                     }
                 }
             }
+            InputKind::ItemExamined {
+                item,
+                attempt,
+                undone,
+                failure,
+            } if rollback.states.get(*item)
+                == Some(&ItemState::Examining { attempt: *attempt }) =>
+            {
+                self.item_examined(*item, *attempt, undone.as_deref(), failure.as_ref(), input)
+            }
             InputKind::ItemDue { item } => match rollback.states.get(*item) {
-                Some(ItemState::Waiting { attempt }) if self.stopping.is_none() => {
+                Some(ItemState::Waiting { attempt, .. }) if self.goes_back() => {
                     let attempt = attempt + 1;
                     Decision::event(RollbackEvent::Started {
                         item: *item,
@@ -170,15 +196,21 @@ impl RunState {
         let retry = self
             .item_step(&rollback.items[item])
             .and_then(|step| step.retry.as_ref());
-        let again = retry.filter(|retry| {
-            attempt <= retry.limit && failure.cause != Cause::Stopped && self.stopping.is_none()
-        });
+        let ends = self.stopping.is_some() || self.orders.aborting;
+        if ends && failure.cause == Cause::Stopped && failure.outcome != Outcome::NotApplied {
+            return Decision::event(RollbackEvent::InDoubt {
+                item,
+                attempt,
+                failure: failure.clone(),
+            });
+        }
+        let again = retry
+            .filter(|retry| attempt <= retry.limit && failure.cause != Cause::Stopped && !ends);
         let at = again.map(|retry| {
             now + i64::try_from(retry.wait(attempt + 1).as_millis()).unwrap_or(i64::MAX / 2)
         });
-        let stopped = self.stopping.is_some()
-            && failure.cause == Cause::Stopped
-            && failure.outcome == Outcome::NotApplied;
+        let stopped =
+            ends && failure.cause == Cause::Stopped && failure.outcome == Outcome::NotApplied;
         // a read that was stopped with the run is due again when the run goes on
         let at = at.or(stopped.then_some(now));
         let event = RollbackEvent::Failed {
@@ -195,24 +227,35 @@ impl RunState {
         }
     }
 
+    /// Whether the next item may start.
+    fn goes_back(&self) -> bool {
+        self.status == RunStatus::RollingBack && self.stopping.is_none() && !self.orders.aborting
+    }
+
     /// One item after the other, from the first to the last.
     pub(super) fn follow_back(&self, now: i64) -> Decision {
         let Some(rollback) = &self.rollback else {
             return Decision::none();
         };
-        let busy = |state: &ItemState| {
-            matches!(state, ItemState::Running { .. } | ItemState::Waiting { .. })
-        };
-        if rollback.states.get(rollback.next).is_some_and(busy) {
-            return match (rollback.states.get(rollback.next), self.stopping) {
-                (Some(ItemState::Waiting { .. }), Some(reason)) => {
-                    Decision::event(RunEvent::Parked { reason })
-                }
-                _ => Decision::none(),
-            };
+        let state = rollback.states.get(rollback.next).copied();
+        if state.is_some_and(ItemState::in_flight) {
+            return Decision::none();
+        }
+        if self.orders.aborting {
+            let status = RunStatus::Aborted;
+            return Decision::event(RunEvent::Finished { status });
         }
         if let Some(reason) = self.stopping {
             return Decision::event(RunEvent::Parked { reason });
+        }
+        match state {
+            Some(ItemState::Waiting { .. }) => return Decision::none(),
+            Some(ItemState::InDoubt { attempt }) => {
+                let item = rollback.next;
+                return Decision::event(RollbackEvent::Examining { item, attempt })
+                    .with(Effect::ExamineItem { item, attempt });
+            }
+            _ => {}
         }
         let Some(item) = rollback.items.get(rollback.next) else {
             return self.end_of_rollback(rollback);
@@ -287,12 +330,11 @@ impl RunState {
         if item.part == Part::Notify {
             return None;
         }
-        let lost = |state: &ItemState| matches!(state, ItemState::Failed | ItemState::Held);
         let mut failed = rollback
             .items
             .iter()
             .zip(&rollback.states)
-            .filter(|(_, state)| lost(state))
+            .filter(|(_, state)| state.is_lost())
             .map(|(item, _)| item);
         let (part, key) = (
             item.part,
@@ -370,9 +412,7 @@ impl RunState {
             .items
             .iter()
             .zip(&rollback.states)
-            .any(|(item, state)| {
-                item.part != Part::Notify && matches!(state, ItemState::Failed | ItemState::Held)
-            });
+            .any(|(item, state)| item.part != Part::Notify && state.is_lost());
         let status = if lost {
             RunStatus::RollbackFailed
         } else {

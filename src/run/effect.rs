@@ -91,6 +91,25 @@ pub enum Effect {
         /// The attempt.
         attempt: u32,
     },
+    /// Find out whether a step in doubt took effect: end what is left of it, then ask its probe.
+    Examine {
+        /// The step.
+        key: StepKey,
+        /// The attempt that is in doubt.
+        attempt: u32,
+    },
+    /// The same for an item of the way back.
+    ExamineItem {
+        /// Its place in the list.
+        item: usize,
+        /// The attempt that is in doubt.
+        attempt: u32,
+    },
     /// End the reading steps in flight: what they would find no longer matters.
     StopReading,
+    /// End everything in flight.
+    StopAll {
+        /// At once, instead of in order.
+        now: bool,
+    },
 }

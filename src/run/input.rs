@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::event::{Failure, Moment, Parking, Report, SnapshotTaken};
+use crate::event::{Failure, Moment, Order, Parking, Report, SnapshotTaken};
 use crate::expr::Evidence;
 use crate::plan::StepKey;
 
@@ -80,6 +80,37 @@ pub enum InputKind {
         report: Box<Report>,
         /// Why it failed.
         failure: Option<Failure>,
+    },
+    /// What was found out about a step in doubt.
+    Examined {
+        /// The step.
+        key: StepKey,
+        /// The attempt that is in doubt.
+        attempt: u32,
+        /// What its probe said; `None`: it has none.
+        done: Option<Vec<Evidence>>,
+        /// Why it could not be looked at.
+        failure: Option<Failure>,
+    },
+    /// What was found out about an item of the way back in doubt.
+    ItemExamined {
+        /// Its place in the list.
+        item: usize,
+        /// The attempt that is in doubt.
+        attempt: u32,
+        /// What `undone_when` said; `None`: there is none.
+        undone: Option<Vec<Evidence>>,
+        /// Why it could not be looked at.
+        failure: Option<Failure>,
+    },
+    /// A person says what to do.
+    Order {
+        /// Login name.
+        by: String,
+        /// What.
+        order: Order,
+        /// Why.
+        reason: Option<String>,
     },
     /// Stop: let what is in flight end, start nothing.
     Stop {

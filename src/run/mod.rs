@@ -7,19 +7,24 @@
 //! intent of the next are one commit. Whoever calls it owns the state alone, and shows nothing of it
 //! to anybody before the events are durable.
 
+mod answer;
 mod apply;
 mod back;
 mod decide;
+mod doubt;
 mod effect;
 mod input;
+mod orders;
 mod phases;
+mod recover;
 mod scope;
 mod state;
 
 pub use effect::{Decision, Effect};
 pub use input::{Input, InputKind};
+pub use orders::allowed;
 pub use scope::StepScope;
-pub use state::{Fan, RollbackState, RunState, Settled, StepState, StepStatus};
+pub use state::{Fan, ItemState, RollbackState, RunState, Settled, StepState, StepStatus};
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,13 @@
 //! What a run has become so far.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::event::{
-    Moment, NotUndone, Parking, Part, RollbackItem, RunFailure, RunOptions, RunStatus,
+    Failure, Moment, NotUndone, Parking, Part, Question, RollbackItem, RunFailure, RunOptions,
+    RunStatus,
 };
 use crate::plan::{Plan, StepKey};
 use crate::runbook::Undo;
@@ -40,6 +41,38 @@ pub struct RunState {
     pub(super) snapshots: HashMap<Moment, SnapshotState>,
     pub(super) rollback: Option<RollbackState>,
     pub(super) stopping: Option<Parking>,
+    /// Why the attempt of a step in doubt is in doubt.
+    pub(super) doubts: HashMap<StepKey, Failure>,
+    /// What people are asked: steps in doubt, and the point of no return.
+    pub(super) questions: Vec<(StepKey, Question)>,
+    /// Steps that somebody let cross the point of no return.
+    pub(super) approved: HashSet<StepKey>,
+    /// The last point of no return that was crossed, or may have been.
+    pub(super) line: Option<Line>,
+    /// Orders that outlast their moment.
+    pub(super) orders: Orders,
+}
+
+/// A crossed point of no return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// The step that crossed it.
+    pub(super) key: StepKey,
+    /// How many had changed the world before it: those are behind the line.
+    pub(super) behind: usize,
+}
+
+/// What was ordered and still counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Orders {
+    /// Somebody cancelled the run.
+    pub(super) cancelled: bool,
+    /// And wants nothing taken back.
+    pub(super) keep: bool,
+    /// Somebody aborted it, and it is not over yet.
+    pub(super) aborting: bool,
+    /// Somebody ordered the way back.
+    pub(super) back: bool,
 }
 
 /// A step that changed the world, or may have.
@@ -91,6 +124,10 @@ pub struct StepState {
     pub started: bool,
     /// When it was over, in milliseconds since the Unix epoch; 0 before that.
     pub ended_at: i64,
+    /// When its next attempt is due, in milliseconds since the Unix epoch; counts while it waits.
+    pub due: i64,
+    /// Attempts that do not count against its retries: interrupted, lost, settled by a person.
+    pub forgiven: u32,
 }
 
 /// Where a step stands.
@@ -106,6 +143,12 @@ pub enum StepStatus {
     Settling,
     /// Failed, and tried again later.
     Waiting,
+    /// Whether its attempt took effect is not known, and still to be looked at.
+    InDoubt,
+    /// That is being looked at.
+    Examining,
+    /// A person has to say.
+    Asked,
     /// A `for_each` whose items are under way.
     Fanned,
     Done,
@@ -127,7 +170,20 @@ impl StepStatus {
 
     /// Whether something of it is being carried out.
     pub fn in_flight(self) -> bool {
-        matches!(self, Self::Checking | Self::Running | Self::Settling)
+        matches!(
+            self,
+            Self::Checking | Self::Running | Self::Settling | Self::Examining
+        )
+    }
+
+    /// Whether it failed for good on the way forward.
+    pub fn failed(self) -> bool {
+        matches!(self, Self::FailedClean | Self::FailedDirty)
+    }
+
+    /// Whether nobody knows what became of it.
+    pub fn unknown(self) -> bool {
+        matches!(self, Self::InDoubt | Self::Examining | Self::Asked)
     }
 
     /// The word in expressions.
@@ -136,6 +192,7 @@ impl StepStatus {
             Self::Pending => "pending",
             Self::Checking | Self::Running | Self::Settling | Self::Fanned => "running",
             Self::Waiting => "waiting",
+            Self::InDoubt | Self::Examining | Self::Asked => "in_doubt",
             Self::Done => "done",
             Self::Skipped => "skipped",
             Self::FailedClean | Self::FailedDirty => "failed",
@@ -186,11 +243,51 @@ pub enum ItemState {
     },
     Waiting {
         attempt: u32,
+        /// When it is due, in milliseconds since the Unix epoch.
+        due: i64,
+    },
+    /// Whether the attempt took effect is not known, and still to be looked at.
+    InDoubt {
+        attempt: u32,
+    },
+    /// That is being looked at.
+    Examining {
+        attempt: u32,
+    },
+    /// A person has to say.
+    Asked {
+        attempt: u32,
     },
     Done,
     Skipped,
     Held,
     Failed,
+    /// A person leaves it as it is.
+    Waived,
+}
+
+impl ItemState {
+    /// Whether nothing more happens to it by itself.
+    pub fn is_over(self) -> bool {
+        !matches!(
+            self,
+            Self::Pending
+                | Self::Running { .. }
+                | Self::Waiting { .. }
+                | Self::InDoubt { .. }
+                | Self::Examining { .. }
+        )
+    }
+
+    /// Whether it is not done, and what stands on it has no footing.
+    pub fn is_lost(self) -> bool {
+        matches!(self, Self::Failed | Self::Held | Self::Asked { .. })
+    }
+
+    /// Whether something of it is being carried out.
+    pub fn in_flight(self) -> bool {
+        matches!(self, Self::Running { .. } | Self::Examining { .. })
+    }
 }
 
 impl RunState {
@@ -230,8 +327,19 @@ impl RunState {
             snapshots: HashMap::new(),
             rollback: None,
             stopping: None,
+            doubts: HashMap::new(),
+            questions: Vec::new(),
+            approved: HashSet::new(),
+            line: None,
+            orders: Orders::default(),
             plan,
         }
+    }
+
+    /// Forgets all that happened, to be folded anew.
+    pub fn rewind(&mut self) {
+        let (id, dir) = (std::mem::take(&mut self.id), std::mem::take(&mut self.dir));
+        *self = Self::new(Arc::clone(&self.plan), id, dir, self.options.clone());
     }
 
     /// What it runs.
@@ -312,7 +420,37 @@ impl RunState {
             let step = self.plan.step(key.step);
             matches!(step.undo, Undo::Unsaid) && !step.leaves_nothing()
         };
-        self.rollback.is_some() && self.changed().iter().any(unsaid)
+        let Some(rollback) = &self.rollback else {
+            return false;
+        };
+        self.line.is_some()
+            || rollback.states.contains(&ItemState::Waived)
+            || self.changed().iter().any(unsaid)
+    }
+
+    /// Whether somebody cancelled the run.
+    pub fn is_cancelled(&self) -> bool {
+        self.orders.cancelled
+    }
+
+    /// What people are asked: the step, with its item, and the question.
+    pub fn questions(&self) -> impl Iterator<Item = (String, Question)> + '_ {
+        let back = self.rollback.iter().flat_map(|rollback| {
+            let asked = |(_, state): &(_, &ItemState)| matches!(state, ItemState::Asked { .. });
+            let items = rollback.items.iter().zip(&rollback.states).filter(asked);
+            items.map(|(item, _)| (item.id.clone(), Question::InDoubt))
+        });
+        let forward = self.questions.iter();
+        forward
+            .map(|(key, question)| (self.plan.name(*key), *question))
+            .chain(back)
+    }
+
+    /// The short code that a person types to cross the point of no return: it belongs to this run
+    /// and this plan, so that nobody crosses the line of another one by habit.
+    pub fn code(&self) -> String {
+        let digest = crate::plan::short_code(&self.id, &self.plan.digest);
+        digest.to_uppercase()
     }
 
     /// How many steps may be in flight.

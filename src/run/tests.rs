@@ -185,7 +185,7 @@ fn drive(plan: &Arc<Plan>, rolls: Vec<u8>, stop_at: Option<usize>) -> Driven {
             events.extend(decision.events.into_iter().map(|event| (event, now)));
             open.extend(decision.effects);
         }
-        open.retain(|effect| *effect != Effect::StopReading);
+        open.retain(|effect| !matches!(effect, Effect::StopReading | Effect::StopAll { .. }));
         if open.is_empty() {
             return Driven {
                 state,
@@ -237,7 +237,19 @@ fn answer(effect: &Effect, dice: &mut Dice) -> InputKind {
             report,
             failure: dice.failure(6),
         },
-        Effect::StopReading => InputKind::Advance,
+        Effect::Examine { key, attempt } => InputKind::Examined {
+            key: *key,
+            attempt: *attempt,
+            done: None,
+            failure: dice.failure(3),
+        },
+        Effect::ExamineItem { item, attempt } => InputKind::ItemExamined {
+            item: *item,
+            attempt: *attempt,
+            undone: None,
+            failure: dice.failure(3),
+        },
+        Effect::StopReading | Effect::StopAll { .. } => InputKind::Advance,
     }
 }
 
@@ -246,13 +258,18 @@ fn fingerprint(state: &RunState) -> String {
     let fans: BTreeMap<_, _> = state.fans.iter().collect();
     let results: BTreeMap<_, _> = state.results.iter().collect();
     let captured: BTreeMap<_, _> = state.captured.iter().collect();
+    let doubts: BTreeMap<_, _> = state.doubts.iter().collect();
+    let approved: std::collections::BTreeSet<_> = state.approved.iter().collect();
     let moments = [Moment::Before, Moment::After, Moment::Restored];
     let snapshots: Vec<_> = moments
         .iter()
         .map(|moment| state.snapshots.get(moment))
         .collect();
     format!(
-        "{:?} {:?} {:?}\n{:?}\n{fans:?}\n{results:?}\n{captured:?}\n{:?}\n{:?} {} {} {}\n{:?}\n{snapshots:?}\n{:?}",
+        "{doubts:?} {:?} {approved:?} {:?} {:?}\n{:?} {:?} {:?}\n{:?}\n{fans:?}\n{results:?}\n{captured:?}\n{:?}\n{:?} {} {} {}\n{:?}\n{snapshots:?}\n{:?}",
+        state.questions,
+        state.line,
+        state.orders,
         state.status,
         state.started_at,
         state.stopping,

@@ -126,6 +126,43 @@ pub fn bind(
     }
 }
 
+/// Binds the inputs of a run again: those that its journal keeps are as they were, secrets and what
+/// the journal hides come from `given`, the `environment` or the default.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn rebind(
+    runbook: &Runbook,
+    kept: &InputValues,
+    given: &BTreeMap<String, String>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Bound, Vec<InputError>> {
+    let known = |name: &str| {
+        let kept = kept.get(name)?;
+        (!crate::runbook::is_hidden(kept)).then(|| kept.clone())
+    };
+    let from_journal = |name: &str| {
+        let input = runbook.inputs.iter().find(|input| *input.name == *name);
+        input.is_some_and(|input| !input.secret) && known(name).is_some()
+    };
+    let given: BTreeMap<String, String> = given
+        .iter()
+        .filter(|(name, _)| !from_journal(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let mut needed = runbook.clone();
+    needed
+        .inputs
+        .retain(|input| input.secret || known(&input.name).is_none());
+    let mut bound = bind(&needed, &given, environment)?;
+    for input in runbook.inputs.iter().filter(|input| !input.secret) {
+        if let Some(value) = known(&input.name) {
+            bound.values.insert(input.name.value.clone(), value);
+        }
+    }
+    Ok(bound)
+}
+
 fn value(
     input: &Input,
     given: &BTreeMap<String, String>,

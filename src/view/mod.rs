@@ -6,6 +6,7 @@
 
 pub mod diff;
 mod fan;
+mod people;
 mod phase;
 mod rollback;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 pub use diff::{Change, diff};
 pub use fan::Fan;
+pub use people::{Asked, Ordered, Resolved};
 pub use phase::{PhaseStatus, PhaseView};
 pub use rollback::{ItemStatus, RollbackItemView, RollbackView};
 pub use snapshot::SnapshotSet;
@@ -61,6 +63,12 @@ pub struct RunView {
     pub parked: Vec<(i64, Parking)>,
     /// Going back.
     pub rollback: Option<RollbackView>,
+    /// What people have to answer now.
+    pub asked: Vec<Asked>,
+    /// What people ordered, taken or refused.
+    pub orders: Vec<Ordered>,
+    /// Doubts that were settled.
+    pub resolved: Vec<Resolved>,
     /// State that was read, in the order of the moments.
     pub snapshots: Vec<SnapshotSet>,
     lean: bool,
@@ -127,6 +135,8 @@ pub struct Counts {
     pub running: usize,
     /// Not started.
     pub pending: usize,
+    /// Started, and nobody knows whether they took effect.
+    pub in_doubt: usize,
     /// Attempts beyond the first.
     pub retries: usize,
 }
@@ -171,6 +181,7 @@ impl RunView {
             EventKind::Step(kind) => self.apply_step(kind, event.at),
             EventKind::Snapshot(kind) => self.apply_snapshot(kind, event.at),
             EventKind::Rollback(kind) => self.apply_rollback(kind, event.at),
+            EventKind::Operator(kind) => self.apply_operator(kind, event.at),
         }
     }
 
@@ -185,12 +196,11 @@ impl RunView {
                     pid: *pid,
                 });
                 self.started_at.get_or_insert(at);
-                self.ended_at = None;
                 self.stopping = None;
-                self.status = match self.rollback {
-                    Some(_) => RunStatus::RollingBack,
-                    None => RunStatus::Running,
-                };
+                // one that stands still goes on by an order only
+                if self.status == RunStatus::Planned {
+                    self.status = RunStatus::Running;
+                }
             }
             RunEvent::Failed(failure) => {
                 self.failure.get_or_insert_with(|| failure.clone());
@@ -336,6 +346,7 @@ impl Counts {
             | StepStatus::Running
             | StepStatus::Settling
             | StepStatus::Waiting => self.running += 1,
+            StepStatus::InDoubt | StepStatus::Asked => self.in_doubt += 1,
             StepStatus::Done => self.done += 1,
             StepStatus::Skipped => self.skipped += 1,
             StepStatus::Failed => self.failed += 1,

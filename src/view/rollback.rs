@@ -2,7 +2,9 @@
 
 use super::RunView;
 use super::step::AttemptFailed;
-use crate::event::{NotUndone, Part, Report, RollbackEvent, RollbackItem, RunFailure, RunStatus};
+use crate::event::{
+    NotUndone, Part, Report, Resolution, RollbackEvent, RollbackItem, RunFailure, RunStatus,
+};
 
 /// The way back.
 #[derive(Clone, Debug)]
@@ -56,6 +58,10 @@ pub enum ItemStatus {
     Skipped,
     /// Held back: what it stands on failed.
     Held,
+    /// It started, and nobody knows whether it took effect.
+    InDoubt,
+    /// It was not done, and a person leaves it as it is.
+    Waived,
 }
 
 impl ItemStatus {
@@ -68,6 +74,8 @@ impl ItemStatus {
             Self::Failed => "failed",
             Self::Skipped => "skipped",
             Self::Held => "held back",
+            Self::InDoubt => "in doubt",
+            Self::Waived => "waived",
         }
     }
 }
@@ -121,18 +129,15 @@ impl RunView {
             });
             return;
         }
-        let (RollbackEvent::Started { item, .. }
-        | RollbackEvent::Finished { item, .. }
-        | RollbackEvent::Failed { item, .. }
-        | RollbackEvent::Skipped { item, .. }) = event
-        else {
+        self.note_item_doubt(event, at);
+        let Some(item) = event.item() else {
             return;
         };
         let lean = self.lean;
         let Some(rollback) = &mut self.rollback else {
             return;
         };
-        if let Some(item) = rollback.items.get_mut(*item) {
+        if let Some(item) = rollback.items.get_mut(item) {
             item.apply(event, at, lean);
         }
     }
@@ -189,6 +194,24 @@ impl RollbackItemView {
                     false => ItemStatus::Skipped,
                 };
                 self.skipped = Some(reason.clone());
+            }
+            RollbackEvent::InDoubt { .. }
+            | RollbackEvent::Examining { .. }
+            | RollbackEvent::Asked { .. } => self.status = ItemStatus::InDoubt,
+            RollbackEvent::Resolved { to, .. } => {
+                self.status = match to {
+                    Resolution::Done => ItemStatus::Done,
+                    Resolution::Failed => ItemStatus::Failed,
+                    Resolution::NotDone | Resolution::Again => ItemStatus::Running,
+                };
+            }
+            RollbackEvent::Waived { by, reason, .. } => {
+                self.status = ItemStatus::Waived;
+                self.skipped = Some(format!("waived by {by}: {reason}"));
+            }
+            RollbackEvent::Reopened { .. } => {
+                self.status = ItemStatus::Pending;
+                self.skipped = None;
             }
             RollbackEvent::Planned { .. } => {}
         }

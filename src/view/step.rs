@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fan::Fan;
 use super::{RunView, item_of};
-use crate::event::{Failure, Report, SkipReason, StepEvent, StepOutline};
+use crate::event::{Failure, Question, Report, Resolution, SkipReason, StepEvent, StepOutline};
 
 /// Where a step stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub enum StepStatus {
     Settling,
     /// An attempt failed, and the next one is ahead.
     Waiting,
+    /// It started, and nobody knows yet whether it took effect.
+    InDoubt,
+    /// The same, and a person has to say.
+    Asked,
     /// Over and well.
     Done,
     /// Left out.
@@ -44,6 +48,8 @@ impl StepStatus {
             Self::Running => "running",
             Self::Settling => "waiting for its effect",
             Self::Waiting => "waiting to retry",
+            Self::InDoubt => "in doubt",
+            Self::Asked => "in doubt, to be answered",
             Self::Done => "done",
             Self::Skipped => "skipped",
             Self::Failed => "failed",
@@ -61,7 +67,7 @@ impl StepStatus {
 
     /// Whether nothing more happens to it on the way forward.
     pub fn is_over(self) -> bool {
-        !self.in_flight() && self != Self::Pending
+        !self.in_flight() && !matches!(self, Self::Pending | Self::InDoubt | Self::Asked)
     }
 }
 
@@ -208,7 +214,38 @@ impl StepView {
                 }
                 self.retry_at = *retry_at;
             }
-            StepEvent::PhaseSkipped { .. } | StepEvent::Expanded { .. } => {}
+            StepEvent::PhaseSkipped { .. }
+            | StepEvent::Expanded { .. }
+            | StepEvent::Approved { .. } => {}
+            doubt => self.apply_doubt(doubt, at),
+        }
+    }
+
+    fn apply_doubt(&mut self, event: &StepEvent, at: i64) {
+        match event {
+            StepEvent::InDoubt { .. } | StepEvent::Examining { .. } => {
+                self.status = StepStatus::InDoubt;
+                self.ended_at = None;
+            }
+            StepEvent::Asked { question, .. } => {
+                if *question == Question::InDoubt {
+                    self.status = StepStatus::Asked;
+                }
+            }
+            StepEvent::Resolved { to, .. } => match to {
+                Resolution::Done => self.lands(StepStatus::Done, at),
+                Resolution::Failed => self.lands(StepStatus::Failed, at),
+                Resolution::NotDone | Resolution::Again => {
+                    self.status = StepStatus::Waiting;
+                    self.retry_at = Some(at);
+                }
+            },
+            StepEvent::Reopened { .. } => {
+                self.status = StepStatus::Waiting;
+                self.retry_at = Some(at);
+                self.ended_at = None;
+            }
+            _ => {}
         }
     }
 
@@ -281,22 +318,19 @@ impl RunView {
                 return;
             }
             StepEvent::Expanded { step, items } => return self.expand(step, items, at),
-            StepEvent::Checking { step, .. }
-            | StepEvent::Skipped { step, .. }
-            | StepEvent::Started { step, .. }
-            | StepEvent::Acted { step, .. }
-            | StepEvent::Finished { step, .. }
-            | StepEvent::Failed { step, .. } => step,
+            other => {
+                self.note_doubt(other, at);
+                match other.step() {
+                    Some(step) => step,
+                    None => return,
+                }
+            }
         };
         let item = match self.index.get(name) {
             Some(_) => None,
             None => item_of(name),
         };
-        let Some(place) = self
-            .index
-            .get(item.map_or(name.as_str(), |(id, _)| id))
-            .copied()
-        else {
+        let Some(place) = self.index.get(item.map_or(name, |(id, _)| id)).copied() else {
             return;
         };
         let lean = self.lean;

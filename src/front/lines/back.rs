@@ -63,10 +63,11 @@ impl Teller {
                 let rest = format!(" {}", shown(reason));
                 lines.push(self.at(at, &self.item(*item), tone, word, rest).stays());
             }
+            doubt => self.item_doubt(doubt, at, lines),
         }
     }
 
-    fn item(&self, at: usize) -> String {
+    pub(super) fn item(&self, at: usize) -> String {
         let items = self.view.rollback.as_ref().map(|rollback| &rollback.items);
         match items.and_then(|items| items.get(at)) {
             Some(item) => format!("rollback/{}", item.item.id),

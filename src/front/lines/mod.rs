@@ -4,6 +4,7 @@
 //! text. All texts of its lines are escaped.
 
 mod back;
+mod people;
 mod steps;
 mod words;
 
@@ -12,7 +13,7 @@ use self::words::{hint, summary};
 use super::escape::shown;
 use super::look::Tone;
 use super::text::{between, ms, numbered, pad, pad_left, seconds, width, wrap};
-use crate::event::{Event, EventKind, Parking, RunEvent, StepEvent};
+use crate::event::{Event, EventKind, Parking, RunEvent};
 use crate::view::{PhaseStatus, RunView};
 
 /// The widest column of names.
@@ -105,6 +106,7 @@ impl Teller {
             EventKind::Step(kind) => self.step(kind, event.at, &mut lines),
             EventKind::Snapshot(kind) => self.snapshot(kind, event.at, &mut lines),
             EventKind::Rollback(kind) => self.rollback(kind, event.at, &mut lines),
+            EventKind::Operator(kind) => self.operator(kind, event.at, &mut lines),
         }
         if let (Some(at), Some(before)) = (phase, before) {
             lines.extend(self.phase_ends(at, before, event.at));
@@ -117,16 +119,7 @@ impl Teller {
         let EventKind::Step(kind) = &event.kind else {
             return None;
         };
-        match kind {
-            StepEvent::PhaseSkipped { .. } => None,
-            StepEvent::Expanded { step, .. }
-            | StepEvent::Checking { step, .. }
-            | StepEvent::Skipped { step, .. }
-            | StepEvent::Started { step, .. }
-            | StepEvent::Acted { step, .. }
-            | StepEvent::Finished { step, .. }
-            | StepEvent::Failed { step, .. } => Some(self.view.step(step)?.phase),
-        }
+        Some(self.view.step(kind.step()?)?.phase)
     }
 
     /// A line at a time and a place.
@@ -216,7 +209,8 @@ impl Teller {
             RunEvent::Stopping { reason } => {
                 let more = match reason {
                     Parking::Interrupt => " (Ctrl-C again ends it)",
-                    Parking::Terminate | Parking::Hangup => "",
+                    Parking::Paused => " (`ferry resume` goes on)",
+                    _ => "",
                 };
                 let why = reason.words();
                 let rest = format!(" {why}; what is under way is waited for{more}");
@@ -227,7 +221,7 @@ impl Teller {
                     " {}; what was done stays done, and a person has to go on",
                     reason.words()
                 );
-                lines.push(self.at(at, "", Tone::Odd, "waiting:", rest).stays());
+                lines.push(self.at(at, "", Tone::Odd, "parked:", rest).stays());
             }
             RunEvent::Finished { .. } => lines.extend(summary(&self.view, at)),
         }

@@ -52,6 +52,7 @@ impl Teller {
                 lines.push(self.at(at, &self.named(step), Tone::Good, "ok", rest));
             }
             StepEvent::Failed { .. } => self.step_failed(event, at, lines),
+            doubt => self.doubt(doubt, at, lines),
         }
     }
 

@@ -102,8 +102,13 @@ pub(in super::super) fn outcome_words(outcome: Outcome) -> &'static str {
 pub(in super::super) fn run_tone(status: RunStatus) -> Tone {
     match status {
         RunStatus::Succeeded => Tone::Good,
-        RunStatus::Failed | RunStatus::RollbackFailed => Tone::Bad,
-        RunStatus::RolledBack | RunStatus::Waiting | RunStatus::RollingBack => Tone::Odd,
+        RunStatus::Failed | RunStatus::RollbackFailed | RunStatus::Aborted => Tone::Bad,
+        RunStatus::RolledBack
+        | RunStatus::Waiting
+        | RunStatus::Cancelling
+        | RunStatus::RollingBack
+        | RunStatus::Cancelled
+        | RunStatus::Closed => Tone::Odd,
         RunStatus::Planned | RunStatus::Running => Tone::Neutral,
     }
 }
@@ -117,6 +122,7 @@ pub(in super::super) fn count_words(view: &RunView) -> String {
         (counts.tolerated, "failed and tolerated"),
         (counts.skipped, "skipped"),
         (counts.running, "under way"),
+        (counts.in_doubt, "in doubt"),
         (counts.pending, "not started"),
     ];
     let said = parts.iter().filter(|(count, _)| *count > 0);
@@ -135,6 +141,8 @@ pub(in super::super) fn rollback_words(rollback: &RollbackView) -> String {
         ItemStatus::Done,
         ItemStatus::Failed,
         ItemStatus::Held,
+        ItemStatus::InDoubt,
+        ItemStatus::Waived,
         ItemStatus::Skipped,
         ItemStatus::Running,
         ItemStatus::Pending,
@@ -168,7 +176,10 @@ pub(super) fn summary(view: &RunView, at: i64) -> Vec<Line> {
     if let Some(rollback) = &view.rollback {
         say("rollback", rollback_words(rollback));
         for item in &rollback.items {
-            if matches!(item.status, ItemStatus::Failed | ItemStatus::Held) {
+            if matches!(
+                item.status,
+                ItemStatus::Failed | ItemStatus::Held | ItemStatus::InDoubt | ItemStatus::Waived
+            ) {
                 say(item.status.words(), item.item.id.clone());
             }
         }

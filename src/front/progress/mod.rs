@@ -37,6 +37,8 @@ const OUTPUT_KEPT: usize = 240;
 /// What the thread is told.
 #[derive(Clone, Debug)]
 pub enum Shown {
+    /// What happened before.
+    History(Vec<Event>),
     /// An event that is durable.
     Event(Box<Event>),
     /// A line that a step printed.
@@ -85,6 +87,10 @@ impl Progress {
 }
 
 impl Subscriber for Progress {
+    fn on_history(&mut self, events: &[Event]) {
+        let _ = self.to.send(Shown::History(events.to_vec()));
+    }
+
     fn on_event(&mut self, event: &Event) -> io::Result<()> {
         let event = Shown::Event(Box::new(event.clone()));
         self.to
@@ -138,6 +144,11 @@ impl Screen {
         loop {
             let told = from.recv_timeout(TICK);
             match told {
+                Ok(Shown::History(events)) => {
+                    for event in &events {
+                        let _ = self.teller.tell(event);
+                    }
+                }
                 Ok(Shown::Event(event)) => self.event(&event),
                 Ok(Shown::Output { step, line }) => {
                     waiting.fetch_sub(1, Ordering::Relaxed);

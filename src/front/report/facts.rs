@@ -37,6 +37,10 @@ pub(super) fn verdict(view: &RunView) -> String {
             _ => "it failed; it was taken back except for what is named below",
         },
         RunStatus::RollbackFailed => "it failed, and going back failed too: see what is left",
+        RunStatus::Cancelling => "somebody cancelled it, and it has not ended",
+        RunStatus::Cancelled => "somebody cancelled it before it changed anything",
+        RunStatus::Aborted => "somebody aborted it, and it was left where it stood",
+        RunStatus::Closed => "somebody closed it as it stood: see what is left",
     };
     told.to_owned()
 }

@@ -2,9 +2,8 @@
 
 use super::super::effect::{Decision, Effect};
 use super::super::state::{RunState, StepStatus};
-use crate::event::{Cause, Failure, Outcome, Report, RunEvent, StepEvent};
+use crate::event::{Cause, Failure, Outcome, Report, RunEvent, RunStatus, StepEvent};
 use crate::plan::StepKey;
-use crate::runbook::model::Step;
 
 impl RunState {
     pub(super) fn reported(
@@ -36,7 +35,7 @@ impl RunState {
         })
     }
 
-    pub(super) fn attempt_failed(
+    pub(in crate::run) fn attempt_failed(
         &self,
         key: StepKey,
         attempt: u32,
@@ -47,7 +46,10 @@ impl RunState {
         let def = self.plan.step(key.step);
         let step = self.plan.name(key);
         let report = Box::new(report.clone());
-        if let Some(at) = self.retry_at(def, attempt, failure, now) {
+        if let Some(doubt) = self.in_doubt(key, attempt, failure) {
+            return doubt;
+        }
+        if let Some(at) = self.retry_at(key, attempt, failure, now) {
             let event = StepEvent::Failed {
                 step,
                 attempt,
@@ -79,9 +81,39 @@ impl RunState {
             .with(Effect::StopReading)
     }
 
+    /// A change of which nobody knows whether it took effect: because it was stopped with the run,
+    /// which leaves it for the next engine, or because the link to it was lost, which its probe can
+    /// tell now.
+    fn in_doubt(&self, key: StepKey, attempt: u32, failure: &Failure) -> Option<Decision> {
+        let def = self.plan.step(key.step);
+        let status = self.step(key).status;
+        let may = def.changes() && failure.outcome != Outcome::NotApplied;
+        if !may || !matches!(status, StepStatus::Running | StepStatus::Settling) {
+            return None;
+        }
+        let step = self.plan.name(key);
+        let doubt = Decision::event(StepEvent::InDoubt {
+            step: step.clone(),
+            attempt,
+            failure: failure.clone(),
+        });
+        let stopped = self.stopping.is_some() || self.orders.aborting;
+        if failure.cause == Cause::Stopped && stopped {
+            return Some(doubt);
+        }
+        let link_lost = failure.outcome == Outcome::Unknown
+            && matches!(failure.cause, Cause::Timeout | Cause::Unreachable);
+        (link_lost && def.done_when.is_some() && self.goes_on()).then(|| {
+            doubt
+                .and(StepEvent::Examining { step, attempt })
+                .with(Effect::Examine { key, attempt })
+        })
+    }
+
     /// When a failed attempt is tried again: only what is proven not to have happened, only reads,
     /// or may happen twice.
-    fn retry_at(&self, step: &Step, attempt: u32, failure: &Failure, now: i64) -> Option<i64> {
+    fn retry_at(&self, key: StepKey, attempt: u32, failure: &Failure, now: i64) -> Option<i64> {
+        let step = self.plan.step(key.step);
         if self.interrupted(failure) {
             // no failure of its own: it is due again at once when the run goes on
             return Some(now);
@@ -96,7 +128,15 @@ impl RunState {
             failure.cause,
             Cause::Invalid | Cause::Stopped | Cause::Denied
         );
-        if attempt > retry.limit || !harmless || !wanted || !sensible || !self.goes_on() {
+        // a doubt that was looked at holds nothing up
+        let others =
+            self.doubts.keys().any(|doubtful| *doubtful != key) || !self.questions.is_empty();
+        let goes_on = self.status == RunStatus::Running
+            && self.failure.is_none()
+            && self.stopping.is_none()
+            && !self.orders.aborting;
+        let tries = attempt.saturating_sub(self.step(key).forgiven);
+        if tries > retry.limit || !harmless || !wanted || !sensible || !goes_on || others {
             return None;
         }
         Some(now + i64::try_from(retry.wait(attempt + 1).as_millis()).unwrap_or(i64::MAX / 2))

@@ -9,8 +9,8 @@ use super::effect::{Decision, Effect};
 use super::input::{Input, InputKind};
 use super::state::{Fan, RunState, SnapshotState, StepStatus};
 use crate::event::{
-    Cause, Failure, Moment, Outcome, Report, RollbackEvent, RunEvent, RunFailure, RunStatus,
-    SkipReason, SnapshotEvent, SnapshotTaken, StepEvent,
+    Cause, Failure, Moment, Outcome, Parking, Report, RollbackEvent, RunEvent, RunFailure,
+    RunStatus, SkipReason, SnapshotEvent, SnapshotTaken, StepEvent,
 };
 use crate::expr::Verdict;
 use crate::plan::StepKey;
@@ -19,13 +19,7 @@ impl RunState {
     /// What to record and to do. Reads only.
     pub fn decide(&self, input: &Input) -> Decision {
         match &input.kind {
-            InputKind::Begin { by, host, pid } if !self.status.is_over() => {
-                Decision::event(RunEvent::Started {
-                    by: by.clone(),
-                    host: host.clone(),
-                    pid: *pid,
-                })
-            }
+            InputKind::Begin { by, host, pid } => self.begin(by, host, *pid, input.at),
             InputKind::Advance => self.follow(input.at),
             InputKind::Prepared {
                 key,
@@ -54,20 +48,26 @@ impl RunState {
             InputKind::Due { key }
                 if self.step(*key).status == StepStatus::Waiting && self.goes_on() =>
             {
-                if self.in_flight >= self.room() {
-                    // its place is taken: it looks again soon
-                    return Decision::none().with(Effect::Wake {
-                        key: *key,
-                        at: input.at + 100,
-                    });
-                }
-                self.begin_attempt(*key, self.step(*key).attempt + 1)
+                self.due(*key, input.at)
             }
             InputKind::Snapshots { moment, taken } => self.snapshots_taken(*moment, taken),
+            InputKind::Examined {
+                key,
+                attempt,
+                done,
+                failure,
+            } if self.expects(*key, *attempt, StepStatus::Examining) => {
+                self.examined(*key, *attempt, done.as_deref(), failure.as_ref(), input.at)
+            }
+            InputKind::Order { by, order, reason } => {
+                self.ordered(by, order, reason.as_deref(), input.at)
+            }
             InputKind::Stop { reason } if self.stopping.is_none() && !self.status.is_over() => {
                 Decision::event(RunEvent::Stopping { reason: *reason }).with(Effect::StopReading)
             }
-            InputKind::ItemReported { .. } | InputKind::ItemDue { .. } => self.decide_back(input),
+            InputKind::ItemReported { .. }
+            | InputKind::ItemDue { .. }
+            | InputKind::ItemExamined { .. } => self.decide_back(input),
             // late or repeated: what it reports is settled already
             _ => Decision::none(),
         }
@@ -103,7 +103,30 @@ impl RunState {
 
     /// Whether new steps may start.
     fn goes_on(&self) -> bool {
-        self.status == RunStatus::Running && self.failure.is_none() && self.stopping.is_none()
+        self.status == RunStatus::Running
+            && self.failure.is_none()
+            && self.stopping.is_none()
+            && !self.orders.aborting
+            && !self.held_by_doubt()
+    }
+
+    /// The next attempt of a step that waited for it.
+    fn due(&self, key: StepKey, now: i64) -> Decision {
+        let again = Decision::none().with(Effect::Wake { key, at: now + 100 });
+        if self.in_flight >= self.room() {
+            // its place is taken: it looks again soon
+            return again;
+        }
+        let state = self.step(key);
+        if state.attempt == 0 && key.item.is_none() {
+            // it failed before it could start: what stood in its way is judged again
+            let started = self.start_step(key, self.plan.phase_of(key.step), now);
+            return match started {
+                Some(decision) if !decision.events.is_empty() => decision,
+                _ => again,
+            };
+        }
+        self.begin_attempt(key, state.attempt + 1)
     }
 
     /// What follows from the state as it is: one thing at a time.
@@ -112,16 +135,41 @@ impl RunState {
             RunStatus::Running if self.goes_on() => {
                 self.start_something(now).unwrap_or_else(|| self.end_well())
             }
-            RunStatus::Running if self.in_flight == 0 && !self.taking() => match self.stopping {
-                Some(reason) => Decision::event(RunEvent::Parked { reason }),
-                None if self.options.no_rollback => Decision::event(RunEvent::Finished {
-                    status: RunStatus::Failed,
-                }),
-                None => self.plan_rollback(),
-            },
+            RunStatus::Running | RunStatus::Cancelling if self.in_flight == 0 && !self.taking() => {
+                self.halt()
+            }
             RunStatus::RollingBack => self.follow_back(now),
             _ => Decision::none(),
         }
+    }
+
+    /// Everything in flight is over, and nothing new starts.
+    fn halt(&self) -> Decision {
+        let ends = |status| Decision::event(RunEvent::Finished { status });
+        if self.orders.aborting {
+            return ends(RunStatus::Aborted);
+        }
+        if let Some(reason) = self.stopping {
+            return Decision::event(RunEvent::Parked { reason });
+        }
+        if let Some(key) = self.unexamined() {
+            let (step, attempt) = (self.plan.name(key), self.step(key).attempt);
+            return Decision::event(StepEvent::Examining { step, attempt })
+                .with(Effect::Examine { key, attempt });
+        }
+        if self.failure.is_none() {
+            let reason = Parking::Question;
+            return Decision::event(RunEvent::Parked { reason });
+        }
+        let orders = self.orders;
+        if orders.cancelled && self.changed().is_empty() {
+            return ends(RunStatus::Cancelled);
+        }
+        let stays = orders.keep || self.options.no_rollback || self.line.is_some();
+        if stays && !orders.back {
+            return ends(RunStatus::Failed);
+        }
+        self.plan_rollback()
     }
 
     /// Whether snapshots are being taken.
@@ -249,7 +297,8 @@ impl RunState {
 
     /// When all phases are over: the last snapshots, then the end.
     fn end_well(&self) -> Decision {
-        if self.phases_over < self.phases.len() || self.in_flight > 0 || self.waiting > 0 {
+        let quiet = self.in_flight == 0 && self.waiting == 0;
+        if self.phases_over < self.phases.len() || !quiet {
             return Decision::none();
         }
         let wanted = self.snapshots.contains_key(&Moment::Before);

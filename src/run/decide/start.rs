@@ -97,6 +97,9 @@ impl RunState {
         if let Some(failure) = self.missing_backup(step, now) {
             return Some(self.failed_before_start(key, &failure));
         }
+        if let Some(gate) = self.gate(key) {
+            return Some(gate);
+        }
         if step.for_each.is_some() {
             return Some(self.expand(key, step, now));
         }

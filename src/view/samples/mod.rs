@@ -153,6 +153,8 @@ pub(crate) fn planned() -> Planned {
         outline: Outline { phases },
         options: RunOptions::default(),
         version: "0.1.0".into(),
+        base_dir: "/srv".into(),
+        text_sha256: String::new(),
     }
 }
 

@@ -1,0 +1,117 @@
+//! Questions at the terminal. What was typed before a question stood there is dropped; an empty line
+//! or the end of input is never consent.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use nix::sys::termios::{FlushArg, tcflush};
+
+use crate::engine::mail::Letter;
+use crate::event::{Answer, Order, Question};
+use crate::front::escape::shown;
+use crate::view::Asked;
+
+/// How often a wrong answer is asked again.
+const TRIES: u32 = 5;
+
+/// One line, without its end; `None` at the end of input.
+async fn line(prompt: String) -> Option<String> {
+    let read = tokio::task::spawn_blocking(move || {
+        let stdin = std::io::stdin();
+        if stdin.is_terminal() {
+            // an answer is to this question, not to what stood there before
+            let _ = tcflush(&stdin, FlushArg::TCIFLUSH);
+        }
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{prompt}");
+        let _ = stderr.flush();
+        drop(stderr);
+        let mut line = String::new();
+        match stdin.lock().read_line(&mut line) {
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(line.trim().to_owned()),
+        }
+    });
+    read.await.ok().flatten()
+}
+
+/// After a Ctrl-C: go on, go back, or leave it parked.
+pub(super) async fn after_interrupt() -> Option<Letter> {
+    super::say("");
+    super::say("  the run is parked: what was done stays done, and nothing new starts");
+    super::say("    c  continue");
+    super::say("    r  cancel it and roll back");
+    super::say("    l  leave it parked (also an empty line)");
+    for _ in 0..TRIES {
+        let said = line("  c, r or l? ".into()).await?;
+        let order = match said.as_str() {
+            "c" | "continue" => Order::Resume,
+            "r" | "rollback" => Order::Cancel { no_rollback: false },
+            "" | "l" | "leave" => return None,
+            _ => continue,
+        };
+        return Some(Letter {
+            order,
+            reason: Some("answered at the terminal after Ctrl-C".into()),
+        });
+    }
+    None
+}
+
+/// A question of the run.
+pub(super) async fn question(asked: &Asked, code: &str) -> Option<Letter> {
+    super::say("");
+    match asked.question {
+        Question::InDoubt => {
+            super::say(&format!(
+                "  did `{}` take effect? nobody knows: {}",
+                shown(&asked.step),
+                shown(&asked.why)
+            ));
+            super::say("    done       it took effect, and counts as done");
+            super::say("    not-done   it did not: do it");
+            super::say("    retry      it may have, and may be done again");
+            super::say("    rollback   go back, its undo included");
+            super::say("    abort      stop here");
+        }
+        Question::PointOfNoReturn => {
+            super::say(&format!(
+                "  `{}` is the point of no return: {}",
+                shown(&asked.step),
+                shown(&asked.why)
+            ));
+            super::say(&format!("    {code}       cross it (this run's code)"));
+            super::say("    rollback   go back");
+            super::say("    abort      stop here");
+        }
+    }
+    super::say("    an empty line leaves the run parked");
+    for _ in 0..TRIES {
+        let said = line("  > ".into()).await?;
+        if said.is_empty() {
+            return None;
+        }
+        let is_code = asked.question == Question::PointOfNoReturn && said.to_uppercase() == code;
+        let word = |answer: &&Answer| answer.word() == said && **answer != Answer::Proceed;
+        let answer = match is_code {
+            true => Answer::Proceed,
+            false => match asked.question.answers().iter().find(word) {
+                Some(answer) => *answer,
+                None => continue,
+            },
+        };
+        let reason = line("  why? ".into()).await?;
+        if reason.is_empty() {
+            super::say("  without a reason nothing is recorded");
+            continue;
+        }
+        return Some(Letter {
+            order: Order::Answer {
+                step: asked.step.clone(),
+                answer,
+                code: is_code.then(|| code.to_owned()),
+            },
+            reason: Some(reason),
+        });
+    }
+    None
+}

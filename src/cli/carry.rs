@@ -1,0 +1,274 @@
+//! Carrying a run on: what `run`, `resume`, `rollback` and `cancel` share.
+//!
+//! Main type: [`Ready`]. It runs an engine, asks the person at the terminal what the run needs to know,
+//! goes on with the answer, and tells how it ended. Prompts come only while no engine runs, so they
+//! never tear its display.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::error::CommandError;
+use super::exit::Exit;
+use super::{ask, state};
+use crate::engine::mail::Letter;
+use crate::engine::{Engine, Finished, Start, Subscriber, clerk};
+use crate::event::{Order, Parking, RunOptions, RunStatus};
+use crate::failpoint;
+use crate::front;
+use crate::plan::Plan;
+use crate::store::Store;
+use crate::view::RunView;
+
+/// Steps up to which a run writes its report itself. That of a larger one takes a while and more
+/// memory than the run; it is written when somebody asks for it.
+const REPORTED_AT_ONCE: usize = 300;
+
+/// A run that can be carried on.
+pub(super) struct Ready {
+    pub(super) run: String,
+    pub(super) plan: Arc<Plan>,
+    pub(super) secrets: HashMap<String, String>,
+    pub(super) options: RunOptions,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) state_dir: PathBuf,
+    pub(super) base_dir: PathBuf,
+    /// Line-delimited events on standard output.
+    pub(super) json: bool,
+    /// Nobody is asked anything.
+    pub(super) silent: bool,
+}
+
+impl Ready {
+    /// Carries it on from `start` until it ends or has to wait, and tells how.
+    pub(super) async fn carry(self, start: Start) -> Result<Told, CommandError> {
+        let mut finished = self.engine(start).run().await?;
+        while finished.refused.is_none() && self.asks() {
+            let Some(letter) = self.ask(&finished).await? else {
+                break;
+            };
+            finished = self.go_on(letter).await?;
+        }
+        let report = match self.plan.len() <= REPORTED_AT_ONCE {
+            true => Some(self.write_report().await),
+            false => None,
+        };
+        Ok(Told {
+            finished,
+            report,
+            run: self.run.clone(),
+            run_dir: self.run_dir(),
+            json: self.json,
+            next: self.next().await,
+        })
+    }
+
+    fn run_dir(&self) -> PathBuf {
+        state::run_dir(&self.state_dir, &self.run)
+    }
+
+    fn engine(&self, start: Start) -> Engine {
+        Engine {
+            run: self.run.clone(),
+            plan: Arc::clone(&self.plan),
+            start,
+            secrets: self.secrets.clone(),
+            options: self.options.clone(),
+            store: Arc::clone(&self.store),
+            run_dir: self.run_dir(),
+            base_dir: self.base_dir.clone(),
+            holder: state::me(),
+            subscribers: subscribers(self.json, &self.run),
+        }
+    }
+
+    /// Whether there is somebody to ask.
+    fn asks(&self) -> bool {
+        !self.silent
+            && !self.json
+            && std::io::stdin().is_terminal()
+            && std::io::stderr().is_terminal()
+    }
+
+    /// What the person at the terminal says; `None`: leave it parked.
+    async fn ask(&self, finished: &Finished) -> Result<Option<Letter>, CommandError> {
+        match (finished.status, finished.stopped) {
+            (RunStatus::Waiting, Some(Parking::Interrupt)) => Ok(ask::after_interrupt().await),
+            (RunStatus::Waiting, Some(Parking::Question)) => {
+                let view = self.view().await?;
+                let code = crate::plan::short_code(&self.run, &self.plan.digest).to_uppercase();
+                match view.asked.first() {
+                    Some(asked) => Ok(ask::question(asked, &code).await),
+                    None => Ok(None),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Records the answer, and goes on where it asks for that.
+    async fn go_on(&self, letter: Letter) -> Result<Finished, CommandError> {
+        let carries = matches!(letter.order, Order::Resume | Order::Cancel { .. });
+        let order = match carries {
+            true => (letter.order, letter.reason),
+            false => {
+                let refused = self.deliver(letter).await?;
+                if let Some(why) = refused {
+                    super::note(&format!("the answer was refused: {why}"));
+                }
+                (Order::Resume, None)
+            }
+        };
+        let view = self.view().await?;
+        if !view.asked.is_empty() || view.status == RunStatus::Aborted {
+            return Ok(Finished {
+                status: view.status,
+                stopped: view.parked.last().map(|(_, reason)| *reason),
+                partial: false,
+                cancelled: view.cancelled(),
+                refused: None,
+            });
+        }
+        let start = Start::Again {
+            order: Some(order),
+            takeover: false,
+        };
+        Ok(self.engine(start).run().await?)
+    }
+
+    async fn deliver(&self, letter: Letter) -> Result<Option<String>, CommandError> {
+        let (store, plan) = (self.store.as_ref(), Arc::clone(&self.plan));
+        let (dir, me) = (self.run_dir(), state::me());
+        let done = clerk::deliver(store, &self.run, plan, &dir, &me, letter);
+        Ok(done.await?)
+    }
+
+    async fn view(&self) -> Result<RunView, CommandError> {
+        let events = self.store.load(&self.run, 1).await?;
+        Ok(RunView::replay(&events).with_id(self.run.clone()))
+    }
+
+    /// The commands that come next.
+    async fn next(&self) -> Vec<String> {
+        match self.view().await {
+            Ok(view) => super::next::commands(&view),
+            Err(_) => vec![format!("ferry status {}", self.run)],
+        }
+    }
+
+    /// The report beside the run's other files, from the journal alone.
+    async fn write_report(&self) -> Result<PathBuf, String> {
+        let view = self.view().await.map_err(|error| error.message)?;
+        let path = self.run_dir().join("report.md");
+        let made = std::panic::catch_unwind(|| {
+            failpoint::io("report")
+                .and_then(|()| std::fs::write(&path, front::report::markdown(&view)))
+        });
+        match made {
+            Ok(Ok(())) => Ok(path),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("ferry itself failed in the middle of it (a panic)".into()),
+        }
+    }
+}
+
+/// How a run ended, ready to be told.
+pub(super) struct Told {
+    finished: Finished,
+    report: Option<Result<PathBuf, String>>,
+    run: String,
+    run_dir: PathBuf,
+    json: bool,
+    next: Vec<String>,
+}
+
+impl Told {
+    /// Tells it, and gives the exit code.
+    pub(super) fn tell(self) -> Result<Exit, CommandError> {
+        if let Some(why) = &self.finished.refused {
+            return Err(CommandError::new(Exit::Usage, why.clone()));
+        }
+        let exit = exit_of(&self.finished);
+        match &self.report {
+            Some(report) => say_report(report, &self.run_dir),
+            None => super::say(&format!("  report      ferry report {}", self.run)),
+        }
+        if !matches!(exit, Exit::Done | Exit::RolledBack) {
+            for command in self.next.iter().filter(|next| !next.contains("report")) {
+                super::say(&format!("  next        {command}"));
+            }
+        }
+        if self.json {
+            let end = json!({
+                "event": "end", "run": self.run, "code": exit.code(),
+                "outcome": self.finished.status.words(), "next": self.next,
+            });
+            // how the run ended stands, whether or not anybody reads it
+            match super::answer(&format!("{end}\n")) {
+                Err(error) if error.exit != Exit::Done => super::note(&error.message),
+                _ => {}
+            }
+        }
+        Ok(exit)
+    }
+}
+
+/// A report that cannot be written changes nothing of how the run ended.
+fn say_report(report: &Result<PathBuf, String>, run_dir: &Path) {
+    let here = std::env::current_dir().unwrap_or_default();
+    match report {
+        Ok(path) => super::say(&format!(
+            "  report      {}",
+            path.strip_prefix(&here).unwrap_or(path).display()
+        )),
+        Err(error) => super::note(&format!(
+            "the report could not be written to `{}`: {error}",
+            run_dir.display()
+        )),
+    }
+}
+
+fn subscribers(json: bool, id: &str) -> Vec<Box<dyn Subscriber>> {
+    if json {
+        return vec![Box::new(front::JsonLines::new(std::io::stdout(), id))];
+    }
+    let look = front::Look::of(std::io::stderr().is_terminal(), |name| {
+        std::env::var(name).ok()
+    });
+    if look.live {
+        // without a thread for it, lines serve as well
+        if let Ok(progress) = front::Progress::start(look.colour) {
+            return vec![Box::new(progress)];
+        }
+    }
+    vec![Box::new(front::Plain::new(std::io::stderr(), look.colour))]
+}
+
+/// How a run's end is told to whoever called.
+fn exit_of(finished: &Finished) -> Exit {
+    match finished.status {
+        RunStatus::Succeeded | RunStatus::Closed => Exit::Done,
+        // what nobody said an undo for is left, and somebody has to look
+        RunStatus::RolledBack if finished.partial => Exit::RollbackFailed,
+        RunStatus::RolledBack if finished.cancelled => Exit::CancelledBack,
+        RunStatus::RolledBack => Exit::RolledBack,
+        RunStatus::RollbackFailed => Exit::RollbackFailed,
+        RunStatus::Failed => Exit::Failed,
+        RunStatus::Cancelled => Exit::Cancelled,
+        RunStatus::Aborted => Exit::Aborted,
+        RunStatus::Waiting => match finished.stopped {
+            Some(Parking::Terminate) => Exit::Terminated,
+            Some(Parking::Hangup) => Exit::Hangup,
+            Some(Parking::Interrupt) => Exit::Interrupted,
+            Some(Parking::Journal) => Exit::JournalFailed,
+            Some(Parking::Question | Parking::Paused) | None => Exit::Waiting,
+        },
+        RunStatus::Planned
+        | RunStatus::Running
+        | RunStatus::Cancelling
+        | RunStatus::RollingBack => Exit::Internal,
+    }
+}

@@ -1,0 +1,187 @@
+//! `ferry resume`, `rollback`, `cancel` and `abort`: going on with a run that somebody left, forward or
+//! back, and telling a live one to change its course.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::carry::Ready;
+use super::error::CommandError;
+use super::exit::Exit;
+use super::orders::{self, Found};
+use super::{load, replan};
+use crate::engine::Start;
+use crate::engine::mail::Letter;
+use crate::event::{Order, RunStatus};
+use crate::run::allowed;
+use crate::store::Store;
+
+/// Go on with a run that was stopped, was left in the middle, or failed
+#[derive(clap::Args)]
+#[command(
+    after_help = "What was in the middle of a change is settled first, by its probe, by its word that \
+                  it may be done twice, or by asking.\n\nExample:\n  ferry resume"
+)]
+pub(super) struct ResumeArgs {
+    #[command(flatten)]
+    on: On,
+    /// Take it although another engine seems to hold it; that engine is shut out
+    #[arg(long)]
+    takeover: bool,
+}
+
+/// Go back: take back what a run changed, or go on with taking it back
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ferry rollback --reason 'the error rate rises'")]
+pub(super) struct RollbackArgs {
+    #[command(flatten)]
+    on: On,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// End a run in order, and go back
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ferry cancel --reason 'not tonight'")]
+pub(super) struct CancelArgs {
+    #[command(flatten)]
+    on: On,
+    /// Leave what was changed
+    #[arg(long)]
+    no_rollback: bool,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// End a run at once, and leave everything as it stands
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ferry abort --reason 'the wrong host'")]
+pub(super) struct AbortArgs {
+    #[command(flatten)]
+    on: On,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// Which run, and with what.
+#[derive(clap::Args)]
+struct On {
+    /// The run, or a beginning of its id; the latest when left out
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+    /// A secret input again, or one whose value the journal hides; may be repeated
+    #[arg(long = "input", short = 'i', value_name = "NAME=VALUE", value_parser = load::pair)]
+    inputs: Vec<(String, String)>,
+    /// Ask nothing
+    #[arg(long)]
+    yes: bool,
+    /// Line-delimited events on standard output instead of progress
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn resume(args: &ResumeArgs, state_dir: &Path) -> Result<Exit, CommandError> {
+    go(&args.on, state_dir, Order::Resume, None, args.takeover)
+}
+
+pub(super) fn rollback(args: &RollbackArgs, state_dir: &Path) -> Result<Exit, CommandError> {
+    let reason = args.reason.clone();
+    go(&args.on, state_dir, Order::Rollback, reason, false)
+}
+
+pub(super) fn cancel(args: &CancelArgs, state_dir: &Path) -> Result<Exit, CommandError> {
+    let no_rollback = args.no_rollback;
+    let order = Order::Cancel { no_rollback };
+    go(&args.on, state_dir, order, args.reason.clone(), false)
+}
+
+pub(super) fn abort(args: &AbortArgs, state_dir: &Path) -> Result<Exit, CommandError> {
+    go(
+        &args.on,
+        state_dir,
+        Order::Abort,
+        args.reason.clone(),
+        false,
+    )
+}
+
+fn go(
+    on: &On,
+    state_dir: &Path,
+    order: Order,
+    reason: Option<String>,
+    takeover: bool,
+) -> Result<Exit, CommandError> {
+    let runtime = super::runtime()?;
+    let told = runtime.block_on(async {
+        let found = orders::find(state_dir, on.run.as_deref()).await?;
+        if found.live && !takeover {
+            return live(&found, order, reason).await.map(Err);
+        }
+        let interrupted = found.row.status.is_active();
+        let resumes = order == Order::Resume;
+        if !(interrupted && resumes) {
+            allowed(found.row.status, &order).map_err(|why| found.refused(why))?;
+        }
+        if order == Order::Abort && !interrupted {
+            return orders::record(&found, Letter { order, reason })
+                .await
+                .map(Err);
+        }
+        found.is_ours(takeover)?;
+        let planned = replan::planned(&found.events)?;
+        let again = replan::replan(planned, &on.inputs)?;
+        say_changes(&found, planned.version.as_str(), takeover);
+        for line in replan::changed(planned) {
+            super::say(&line);
+        }
+        let order = (!(interrupted && resumes)).then_some((order, reason));
+        let ready = Ready {
+            run: found.row.id.clone(),
+            plan: Arc::new(again.plan),
+            secrets: again.secrets,
+            options: planned.options.clone(),
+            store: Arc::clone(&found.store) as Arc<dyn Store>,
+            state_dir: found.state_dir.clone(),
+            base_dir: again.base_dir,
+            json: on.json,
+            silent: on.yes,
+        };
+        ready.carry(Start::Again { order, takeover }).await.map(Ok)
+    });
+    // threads that still read a dead link must not hold the end up
+    runtime.shutdown_background();
+    match told? {
+        Ok(told) => told.tell(),
+        Err(exit) => Ok(exit),
+    }
+}
+
+/// What a live engine is told; one that does not stand still is not taken from it.
+async fn live(found: &Found, order: Order, reason: Option<String>) -> Result<Exit, CommandError> {
+    let paused = found.row.status == RunStatus::Waiting;
+    if order == Order::Resume && !paused && !found.pausing() {
+        return Err(found.held());
+    }
+    orders::send(found, Letter { order, reason }).await
+}
+
+fn say_changes(found: &Found, version: &str, takeover: bool) {
+    if takeover && let Some(holder) = &found.row.holder {
+        let since = super::status::ago(found.row.updated_at);
+        super::say(&format!(
+            "taken over from {holder}; its last event was {since} ago"
+        ));
+        for step in found.in_flight() {
+            super::say(&format!("  under way then: {step}"));
+        }
+    }
+    if version != env!("CARGO_PKG_VERSION") {
+        super::note(&format!(
+            "ferry {version} started the run; this is ferry {}, and reads it the same way",
+            env!("CARGO_PKG_VERSION")
+        ));
+    }
+}

@@ -1,0 +1,79 @@
+//! An order to a run that stands still: recorded without an engine that carries anything out.
+//!
+//! Main function: [`deliver`]. It takes the lease for a moment, decides as an engine would, commits the
+//! events and gives the lease back. Effects that would follow wait for the next engine.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::clock::now_ms;
+use super::hide::hide;
+use super::lasting;
+use super::mail::{self, Letter};
+use super::start::EngineError;
+use crate::event::{Event, EventKind, OperatorEvent};
+use crate::plan::Plan;
+use crate::run::{Input, InputKind, RunState};
+use crate::secret::Masker;
+use crate::store::{Batch, Holder, Store};
+
+/// Takes an order, after all that lies in the inbox; why it was refused, if it was.
+///
+/// # Errors
+/// When somebody holds the run, or the journal cannot be read or written.
+pub async fn deliver(
+    store: &dyn Store,
+    run: &str,
+    plan: Arc<Plan>,
+    dir: &Path,
+    me: &Holder,
+    letter: Letter,
+) -> Result<Option<String>, EngineError> {
+    let masker = Masker::new(Vec::new()).map_err(|error| EngineError::Secret(error.to_string()))?;
+    let lease = store.claim(run, me /* MERGE false */).await?;
+    let done = async {
+        let events = store.load(run, 1).await?;
+        let options = crate::event::RunOptions::default();
+        let mut state = RunState::new(plan, run, dir.display().to_string(), options);
+        for event in &events {
+            state.apply(&event.kind, event.at);
+        }
+        let mut seq = events.last().map_or(0, |event| event.seq);
+        let (mut batch, mut refused) = (Batch::default(), None);
+        let order = InputKind::Order {
+            by: me.who.clone(),
+            order: letter.order,
+            reason: letter.reason,
+        };
+        let waiting = mail::waiting(store, run).await?;
+        let last = (0, Some(order));
+        for (id, order) in waiting.into_iter().chain([last]) {
+            let at = now_ms();
+            if id > 0 {
+                batch.consumed.push(id);
+            }
+            let Some(kind) = order else { continue };
+            let decision = state.advance(&Input { at, kind });
+            refused = decision.events.iter().rev().find_map(refusal);
+            for kind in decision.events {
+                seq += 1;
+                let kind = hide(kind, &masker);
+                batch.events.push(Event { seq, at, kind });
+            }
+        }
+        batch.status = Some(state.status());
+        lasting::commit(store, &lease, batch, true).await?;
+        Ok(refused)
+    };
+    let done = done.await;
+    // a lease that cannot be given back is seen to be dead with this process
+    let _ = store.release(&lease).await;
+    done
+}
+
+fn refusal(event: &EventKind) -> Option<String> {
+    match event {
+        EventKind::Operator(OperatorEvent::Refused { why, .. }) => Some(why.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,160 @@
+//! Finding out what became of something: whether a step in doubt took effect, and whether an undo
+//! took it back.
+//!
+//! First what is left of the old effect is waited for or ended, then the author's probe is asked. What
+//! is found goes back as an input; what follows from it is decided in the core.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+
+use super::back::Way;
+use super::executor::{Executor, panicked};
+use super::job::{Attempt, Job, READING_TIMEOUT};
+use super::judge;
+use crate::event::{Failure, Outcome, Part, RollbackItem};
+use crate::expr::Evidence;
+use crate::failpoint;
+use crate::plan::StepKey;
+use crate::run::{InputKind, RunState, StepStatus};
+use crate::runbook::model::Probe;
+
+/// What was found: what the probe said, if there is one; else why it could not be looked at.
+type Found = (Option<Vec<Evidence>>, Option<Failure>);
+
+impl Executor {
+    pub(super) fn examine(&mut self, key: StepKey, attempt: u32, state: &RunState) {
+        let mut job = self.job(key, attempt, state);
+        self.looks(&job.name);
+        let probe = job.step.done_when.clone();
+        self.spawn(async move {
+            let (done, failure) = found(&mut job, probe.as_deref()).await;
+            InputKind::Examined {
+                key,
+                attempt,
+                done,
+                failure,
+            }
+        });
+    }
+
+    pub(super) fn examine_item(&mut self, at: usize, attempt: u32, state: &RunState) {
+        let items = state.rollback().map(|back| &back.items);
+        let Some(item) = items.and_then(|items| items.get(at)).cloned() else {
+            return;
+        };
+        let key = item.of.as_deref().and_then(|of| state.plan().key(of));
+        let of_step = key.map(|key| state.plan().step(key.step));
+        let step = state.item_step(&item).or(of_step).cloned();
+        let Some(step) = step else { return };
+        // the step's own probe says that all of it is undone, which only its last undo can bring about
+        let whole = proof(&item, state).probe.filter(|_| is_last(&item, state));
+        let probe = match item.nth {
+            None if item.part == Part::Undo => whole,
+            _ => step.done_when.as_deref().cloned().or(whole),
+        };
+        let mut job = self.back_job(&item, attempt, step, key, state);
+        self.looks(&job.name);
+        self.spawn(async move {
+            let (undone, failure) = found(&mut job, probe.as_ref()).await;
+            InputKind::ItemExamined {
+                item: at,
+                attempt,
+                undone,
+                failure,
+            }
+        });
+    }
+}
+
+async fn found(job: &mut Job, probe: Option<&Probe>) -> Found {
+    let looked = AssertUnwindSafe(look(job, probe)).catch_unwind().await;
+    match looked {
+        Ok(Ok(evidence)) => (evidence, None),
+        Ok(Err(failure)) => (None, Some(failure)),
+        Err(_) => (None, Some(panicked(Outcome::Unknown))),
+    }
+}
+
+async fn look(job: &mut Job, probe: Option<&Probe>) -> Result<Option<Vec<Evidence>>, Failure> {
+    job.outlast().await?;
+    failpoint::pass("probe", &job.name);
+    match probe {
+        Some(probe) => Ok(Some(job.look(probe, READING_TIMEOUT).await?)),
+        None => Ok(None),
+    }
+}
+
+/// What `undone_when` has to say around an undo.
+#[derive(Default)]
+pub(super) struct Proof {
+    probe: Option<Probe>,
+    /// Whether it is asked before: of a step that may not have taken effect.
+    before: bool,
+    /// Whether it must hold after: it is the last undo of its step.
+    after: bool,
+}
+
+/// The proof of an undo; of everything else there is none.
+pub(super) fn proof(item: &RollbackItem, state: &RunState) -> Proof {
+    let key = item.of.as_deref().and_then(|of| state.plan().key(of));
+    let Some(key) = key.filter(|_| item.part == Part::Undo) else {
+        return Proof::default();
+    };
+    let step = state.plan().step(key.step);
+    Proof {
+        probe: step.undone_when.as_deref().cloned(),
+        before: item.nth.is_none_or(|nth| nth == 0) && state.step(key).status != StepStatus::Done,
+        after: is_last(item, state),
+    }
+}
+
+fn is_last(item: &RollbackItem, state: &RunState) -> bool {
+    let items = state.rollback().map_or(&[][..], |back| &back.items);
+    let same = |other: &&RollbackItem| other.of == item.of && other.part == Part::Undo;
+    items
+        .iter()
+        .rfind(same)
+        .is_some_and(|last| last.id == item.id)
+}
+
+impl Proof {
+    /// Takes something back, unless it is seen to be back already, and looks whether it is.
+    pub(super) async fn around(self, job: &mut Job, way: Way) -> Attempt {
+        let Some(probe) = &self.probe else {
+            return way.go(job).await;
+        };
+        if self.before
+            && let Ok(evidence) = job.look(probe, READING_TIMEOUT).await
+            && judge::passed(&evidence)
+        {
+            let mut report = Box::<crate::event::Report>::default();
+            report.did = "nothing to take back: `undone_when` holds".into();
+            report.evidence = evidence;
+            return (report, None);
+        }
+        let (mut report, failure) = way.go(job).await;
+        if failure.is_some() || !self.after {
+            return (report, failure);
+        }
+        match job.look(probe, READING_TIMEOUT).await {
+            Ok(evidence) => {
+                let failure = judge::failure(&evidence, Outcome::Unknown);
+                report.evidence.extend(evidence);
+                let failure = failure.map(|failure| Failure {
+                    message: format!("`undone_when` does not hold after it: {}", failure.message),
+                    ..failure
+                });
+                (report, failure)
+            }
+            Err(failure) => {
+                let failure = Failure {
+                    message: format!("`undone_when` could not be read: {}", failure.message),
+                    outcome: Outcome::Unknown,
+                    ..failure
+                };
+                (report, Some(failure))
+            }
+        }
+    }
+}

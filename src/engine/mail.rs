@@ -1,0 +1,101 @@
+//! Orders from other terminals: rows of the store's inbox, fetched while the engine runs.
+//!
+//! A row is consumed in the same commit as the events that it causes, so each is taken once, also
+//! when an engine dies in between: the next one finds it there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::event::Order;
+use crate::run::InputKind;
+use crate::store::{InboxItem, Store, StoreError};
+
+/// How often it is looked for; a person does not notice it.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// An order as it lies in the inbox.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Letter {
+    /// What.
+    pub order: Order,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// What comes in, with the number of its row; `None` for what cannot be read.
+pub(super) type Mail = (u64, Option<InputKind>);
+
+/// Fetches what comes while the engine runs.
+pub(super) struct Fetching {
+    mail: mpsc::UnboundedReceiver<Mail>,
+    seen: Arc<AtomicU64>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Fetching {
+    /// Rows up to this one were taken already.
+    pub(super) fn seen(&self, id: u64) {
+        self.seen.fetch_max(id, Ordering::Relaxed);
+    }
+
+    /// The next order.
+    pub(super) async fn next(&mut self) -> Mail {
+        match self.mail.recv().await {
+            Some(mail) => mail,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts to fetch.
+pub(super) fn fetch(store: Arc<dyn Store>, run: String) -> Fetching {
+    let (to, mail) = mpsc::unbounded_channel();
+    let seen = Arc::new(AtomicU64::new(0));
+    let last = Arc::clone(&seen);
+    let task = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            // a store that cannot be read now can be read later, and the commits say what is wrong
+            let Ok(items) = store.inbox(&run).await else {
+                continue;
+            };
+            for item in items {
+                if item.id <= last.load(Ordering::Relaxed) {
+                    continue;
+                }
+                last.store(item.id, Ordering::Relaxed);
+                if to.send(read(item)).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    Fetching { mail, seen, task }
+}
+
+/// What was sent while no engine was there.
+pub(super) async fn waiting(store: &dyn Store, run: &str) -> Result<Vec<Mail>, StoreError> {
+    let items = store.inbox(run).await?;
+    Ok(items.into_iter().map(read).collect())
+}
+
+fn read(item: InboxItem) -> Mail {
+    let order = serde_json::from_value(item.body).ok();
+    let order = order.map(|Letter { order, reason }| InputKind::Order {
+        by: item.from,
+        order,
+        reason,
+    });
+    (item.id, order)
+}

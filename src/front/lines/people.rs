@@ -1,0 +1,144 @@
+//! What is said about doubts, questions and orders.
+
+use super::super::escape::shown;
+use super::super::look::Tone;
+use super::words::hint;
+use super::{Line, Teller};
+use crate::event::{OperatorEvent, Order, Question, Resolution, RollbackEvent, StepEvent};
+
+impl Teller {
+    pub(super) fn doubt(&self, event: &StepEvent, at: i64, lines: &mut Vec<Line>) {
+        let Some(step) = event.step() else { return };
+        let place = self.named(step);
+        let mut say = |tone: Tone, word: &str, rest: String| {
+            lines.push(self.at(at, &place, tone, word, rest).stays());
+        };
+        match event {
+            StepEvent::InDoubt { failure, .. } => {
+                say(
+                    Tone::Odd,
+                    "in doubt:",
+                    format!(" {}", shown(&failure.message)),
+                );
+                lines.extend(hint(failure));
+            }
+            StepEvent::Examining { .. } => {
+                say(
+                    Tone::Neutral,
+                    "looking",
+                    " whether it took effect".to_owned(),
+                );
+            }
+            StepEvent::Asked { question, why, .. } => {
+                let asked = match question {
+                    Question::InDoubt => "did it take effect?",
+                    Question::PointOfNoReturn => "cross the point of no return?",
+                };
+                say(Tone::Odd, "asks:", format!(" {asked} ({})", shown(why)));
+            }
+            StepEvent::Resolved { how, to, .. } => {
+                let tone = resolved_tone(*to);
+                let rest = format!(" {}, says {}", to.words(), shown(&how.words()));
+                say(tone, "settled:", rest);
+            }
+            StepEvent::Approved { by, reason, .. } => {
+                let rest = format!(
+                    " the point of no return, by {}: {}",
+                    shown(by),
+                    shown(reason)
+                );
+                say(Tone::Neutral, "approved:", rest);
+            }
+            StepEvent::Reopened { .. } => {
+                say(
+                    Tone::Neutral,
+                    "due again",
+                    ", because the run goes on".to_owned(),
+                );
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn item_doubt(&self, event: &RollbackEvent, at: i64, lines: &mut Vec<Line>) {
+        let Some(item) = event.item() else { return };
+        let place = self.item(item);
+        let mut say = |tone: Tone, word: &str, rest: String| {
+            lines.push(self.at(at, &place, tone, word, rest).stays());
+        };
+        match event {
+            RollbackEvent::InDoubt { failure, .. } => {
+                say(
+                    Tone::Odd,
+                    "in doubt:",
+                    format!(" {}", shown(&failure.message)),
+                );
+            }
+            RollbackEvent::Examining { .. } => {
+                say(
+                    Tone::Neutral,
+                    "looking",
+                    " whether it took effect".to_owned(),
+                );
+            }
+            RollbackEvent::Asked { why, .. } => {
+                say(
+                    Tone::Odd,
+                    "asks:",
+                    format!(" did it take effect? ({})", shown(why)),
+                );
+            }
+            RollbackEvent::Resolved { how, to, .. } => {
+                let rest = format!(" {}, says {}", to.words(), shown(&how.words()));
+                say(resolved_tone(*to), "settled:", rest);
+            }
+            RollbackEvent::Waived { by, reason, .. } => {
+                let rest = format!(" by {}: {}", shown(by), shown(reason));
+                say(Tone::Odd, "waived", rest);
+            }
+            RollbackEvent::Reopened { .. } => {
+                say(Tone::Neutral, "due again", String::new());
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn operator(&self, event: &OperatorEvent, at: i64, lines: &mut Vec<Line>) {
+        let (tone, word, rest) = match event {
+            OperatorEvent::Ordered { by, order, reason } => {
+                let why = reason
+                    .as_ref()
+                    .map_or_else(String::new, |why| format!(": {}", shown(why)));
+                (
+                    Tone::Neutral,
+                    "order:",
+                    format!(" {} by {}{why}", shown(&order_words(order)), shown(by)),
+                )
+            }
+            OperatorEvent::Refused { by, order, why } => {
+                let order = order_words(order);
+                let rest = format!(" {} by {}: {}", shown(&order), shown(by), shown(why));
+                (Tone::Odd, "refused:", rest)
+            }
+        };
+        lines.push(self.at(at, "", tone, word, rest).stays());
+    }
+}
+
+fn resolved_tone(to: Resolution) -> Tone {
+    match to {
+        Resolution::Done => Tone::Good,
+        Resolution::NotDone | Resolution::Again => Tone::Odd,
+        Resolution::Failed => Tone::Bad,
+    }
+}
+
+/// An order as one would type it.
+pub(in super::super) fn order_words(order: &Order) -> String {
+    match order {
+        Order::Cancel { no_rollback: true } => "cancel without going back".into(),
+        Order::Answer { step, answer, .. } => format!("answer `{}` for `{step}`", answer.word()),
+        Order::Waive { step } => format!("waive `{step}`"),
+        other => other.name().into(),
+    }
+}

@@ -1,0 +1,390 @@
+//! Settling a doubt: by what was found out, by the author's rules, or by a person.
+
+use super::effect::{Decision, Effect};
+use super::input::Input;
+use super::state::{ItemState, RunState, StepStatus};
+use crate::event::{
+    Answer, Cause, Failure, How, Outcome, Question, Report, Resolution, RollbackEvent, RunEvent,
+    RunFailure, RunStatus, StepEvent,
+};
+use crate::expr::{Evidence, Verdict};
+use crate::plan::StepKey;
+use crate::runbook::model::InDoubt;
+
+/// What a person said.
+pub(super) struct Said<'a> {
+    pub(super) by: &'a str,
+    pub(super) answer: Answer,
+    pub(super) code: Option<&'a str>,
+    pub(super) reason: &'a str,
+}
+
+impl RunState {
+    /// What follows from what was found out about a step in doubt.
+    pub(super) fn examined(
+        &self,
+        key: StepKey,
+        attempt: u32,
+        done: Option<&[Evidence]>,
+        failure: Option<&Failure>,
+        now: i64,
+    ) -> Decision {
+        let step = self.plan.name(key);
+        let def = self.plan.step(key.step);
+        if let Some(failure) = failure.filter(|failure| failure.cause == Cause::Stopped) {
+            // looking was stopped with the run: it is looked at when the run goes on
+            let failure = self.doubts.get(&key).unwrap_or(failure).clone();
+            return Decision::event(StepEvent::InDoubt {
+                step,
+                attempt,
+                failure,
+            });
+        }
+        let resolved = |how: How, to: Resolution| {
+            Decision::event(StepEvent::Resolved {
+                step: step.clone(),
+                attempt,
+                how,
+                to,
+            })
+        };
+        let again = |decision: Decision| match self.goes_on_after_doubt() {
+            true => decision.with(Effect::Wake { key, at: now }),
+            false => decision,
+        };
+        let said = done.map(|evidence| (evidence.to_vec(), verdict(evidence)));
+        match (said, failure) {
+            (Some((evidence, Verdict::Pass)), None) => {
+                return resolved(How::Probe { evidence }, Resolution::Done);
+            }
+            (Some((evidence, Verdict::Fail)), None) => {
+                return match self.doubts.get(&key) {
+                    // it was seen to fail: what follows is what follows from that failure
+                    Some(own) if !matches!(own.cause, Cause::Lost | Cause::Stopped) => {
+                        self.attempt_failed(key, attempt, own, &Report::default(), now)
+                    }
+                    _ => again(resolved(How::Probe { evidence }, Resolution::Again)),
+                };
+            }
+            (None, None) if def.idempotent => {
+                return again(resolved(How::Idempotent, Resolution::Again));
+            }
+            _ => {}
+        }
+        let own = self.doubts.get(&key).filter(|own| {
+            !matches!(own.cause, Cause::Lost | Cause::Stopped) && self.failure.is_none()
+        });
+        if let Some(own) = own {
+            return self.attempt_failed(key, attempt, own, &Report::default(), now);
+        }
+        if self.failure.is_some() {
+            // going back: its undo covers it either way
+            return resolved(How::Policy, Resolution::Failed);
+        }
+        if def.in_doubt == InDoubt::Fail && failure.is_none() {
+            let failed = RunEvent::Failed(self.doubtful(key));
+            return resolved(How::Policy, Resolution::Failed).and(failed);
+        }
+        let why = match (failure, done) {
+            (Some(failure), _) => failure.message.clone(),
+            (None, Some(evidence)) => evidence
+                .iter()
+                .find_map(|one| one.reason.clone())
+                .unwrap_or_else(|| "`done_when` has no answer".into()),
+            (None, None) => self.doubts.get(&key).map_or_else(
+                || "the engine ended in the middle of it".into(),
+                |own| own.message.clone(),
+            ),
+        };
+        Decision::event(StepEvent::Asked {
+            step,
+            question: Question::InDoubt,
+            why,
+            evidence: done.map(<[Evidence]>::to_vec).unwrap_or_default(),
+        })
+    }
+
+    fn goes_on_after_doubt(&self) -> bool {
+        self.failure.is_none() && self.status == RunStatus::Running
+    }
+
+    fn doubtful(&self, key: StepKey) -> RunFailure {
+        let own = self.doubts.get(&key);
+        RunFailure {
+            step: Some(self.plan.name(key)),
+            phase: Some(self.phase_name(key)),
+            failure: Failure {
+                cause: own.map_or(Cause::Lost, |own| own.cause),
+                outcome: Outcome::Unknown,
+                message:
+                    "whether it took effect is not known, and the runbook counts that as failed"
+                        .into(),
+                hint: None,
+            },
+        }
+    }
+
+    pub(super) fn phase_name(&self, key: StepKey) -> String {
+        let phase = self.plan.phase_of(key.step);
+        self.plan.runbook.phases[phase].name.value.clone()
+    }
+
+    /// What follows from what was found out about an item of the way back.
+    pub(super) fn item_examined(
+        &self,
+        item: usize,
+        attempt: u32,
+        undone: Option<&[Evidence]>,
+        failure: Option<&Failure>,
+        input: &Input,
+    ) -> Decision {
+        if let Some(failure) = failure.filter(|failure| failure.cause == Cause::Stopped) {
+            let failure = failure.clone();
+            return Decision::event(RollbackEvent::InDoubt {
+                item,
+                attempt,
+                failure,
+            });
+        }
+        let resolved = |how: How, to: Resolution| {
+            Decision::event(RollbackEvent::Resolved {
+                item,
+                attempt,
+                how,
+                to,
+            })
+        };
+        let at = input.at;
+        let said = undone.map(|evidence| (evidence.to_vec(), verdict(evidence)));
+        match (said, failure) {
+            (Some((evidence, Verdict::Pass)), None) => {
+                return resolved(How::Probe { evidence }, Resolution::Done);
+            }
+            (Some((evidence, Verdict::Fail)), None) => {
+                return resolved(How::Probe { evidence }, Resolution::Again)
+                    .with(Effect::WakeItem { item, at });
+            }
+            (None, None) if self.item_is_idempotent(item) => {
+                return resolved(How::Idempotent, Resolution::Again)
+                    .with(Effect::WakeItem { item, at });
+            }
+            _ => {}
+        }
+        let why = failure.map_or_else(
+            || "the engine ended in the middle of it".into(),
+            |failure| failure.message.clone(),
+        );
+        Decision::event(RollbackEvent::Asked { item, why })
+    }
+
+    /// Whether an item of the way back may have changed something.
+    pub(super) fn item_changes(&self, item: usize) -> bool {
+        let item = self.rollback.as_ref().and_then(|back| back.items.get(item));
+        item.is_some_and(|item| {
+            self.item_step(item)
+                .is_none_or(crate::runbook::Step::changes)
+        })
+    }
+
+    /// Automatic undos put back what is still as the step left it, so doing it twice is once.
+    fn item_is_idempotent(&self, item: usize) -> bool {
+        let item = self.rollback.as_ref().and_then(|back| back.items.get(item));
+        item.is_some_and(|item| self.item_step(item).is_none_or(|step| step.idempotent))
+    }
+
+    /// What follows from an answer; else why it is none.
+    pub(super) fn answered(
+        &self,
+        name: &str,
+        said: &Said<'_>,
+        now: i64,
+    ) -> Result<Decision, String> {
+        if let Some(item) = self.asked_item(name) {
+            return self.item_answered(item, said, now);
+        }
+        let asked = self.plan.key(name).and_then(|key| {
+            let asked = self.questions.iter().find(|(asked, _)| *asked == key);
+            asked.copied()
+        });
+        let Some((key, question)) = asked else {
+            return Err(self.not_asked(name));
+        };
+        if !question.answers().contains(&said.answer) {
+            let words: Vec<&str> = question.answers().iter().map(|one| one.word()).collect();
+            return Err(format!(
+                "`{}` is no answer to what is asked about `{name}`: {}",
+                said.answer.word(),
+                words.join(", ")
+            ));
+        }
+        let step = self.plan.name(key);
+        let how = How::Person {
+            by: said.by.to_owned(),
+            reason: said.reason.to_owned(),
+        };
+        let attempt = self.step(key).attempt;
+        let resolved = |how: How, to: Resolution| {
+            Decision::event(StepEvent::Resolved {
+                step: step.clone(),
+                attempt,
+                how,
+                to,
+            })
+        };
+        let wake = |decision: Decision| match self.status {
+            RunStatus::Running => decision.with(Effect::Wake { key, at: now }),
+            _ => decision,
+        };
+        Ok(match said.answer {
+            Answer::Done => resolved(how, Resolution::Done),
+            Answer::NotDone => wake(resolved(how, Resolution::NotDone)),
+            Answer::Retry => wake(resolved(how, Resolution::Again)),
+            Answer::Rollback if question == Question::InDoubt => {
+                resolved(how, Resolution::Failed).and(self.gives_up(key, said))
+            }
+            Answer::Rollback => Decision::event(self.gives_up(key, said)),
+            Answer::Abort => Decision::event(RunEvent::Finished {
+                status: RunStatus::Aborted,
+            }),
+            Answer::Proceed => {
+                let code = self.code();
+                if said.code.map(str::to_uppercase) != Some(code) {
+                    return Err(
+                        "crossing the point of no return needs the run's code, and this is not it"
+                            .into(),
+                    );
+                }
+                Decision::event(StepEvent::Approved {
+                    step,
+                    by: said.by.to_owned(),
+                    reason: said.reason.to_owned(),
+                })
+            }
+        })
+    }
+
+    fn gives_up(&self, key: StepKey, said: &Said<'_>) -> RunEvent {
+        RunEvent::Failed(RunFailure {
+            step: Some(self.plan.name(key)),
+            phase: Some(self.phase_name(key)),
+            failure: Failure {
+                cause: Cause::Stopped,
+                outcome: Outcome::Unknown,
+                message: format!("{} chose to go back: {}", said.by, said.reason),
+                hint: None,
+            },
+        })
+    }
+
+    fn not_asked(&self, name: &str) -> String {
+        let asked: Vec<String> = self
+            .questions()
+            .map(|(step, _)| format!("`{step}`"))
+            .collect();
+        match (asked.is_empty(), self.plan.key(name)) {
+            (true, Some(_)) => format!("nothing is asked about `{name}`"),
+            (true, None) => format!("there is no step `{name}`, and nothing is asked"),
+            (false, _) => format!(
+                "nothing is asked about `{name}`; it is about {}",
+                asked.join(", ")
+            ),
+        }
+    }
+
+    fn asked_item(&self, name: &str) -> Option<usize> {
+        let rollback = self.rollback.as_ref()?;
+        (0..rollback.items.len()).find(|at| {
+            let item = &rollback.items[*at];
+            let named = item.id == name || item.of.as_deref() == Some(name);
+            named && matches!(rollback.states[*at], ItemState::Asked { .. })
+        })
+    }
+
+    fn item_answered(&self, item: usize, said: &Said<'_>, now: i64) -> Result<Decision, String> {
+        let ItemState::Asked { attempt } = self
+            .rollback
+            .as_ref()
+            .map_or(ItemState::Pending, |rollback| rollback.states[item])
+        else {
+            return Err("it is not asked about".into());
+        };
+        let to = match said.answer {
+            Answer::Done => Resolution::Done,
+            Answer::NotDone => Resolution::NotDone,
+            Answer::Retry => Resolution::Again,
+            Answer::Abort => {
+                return Ok(Decision::event(RunEvent::Finished {
+                    status: RunStatus::Aborted,
+                }));
+            }
+            Answer::Rollback | Answer::Proceed => {
+                return Err(format!(
+                    "`{}` is no answer on the way back: done, not-done, retry, abort",
+                    said.answer.word()
+                ));
+            }
+        };
+        let resolved = Decision::event(RollbackEvent::Resolved {
+            item,
+            attempt,
+            how: How::Person {
+                by: said.by.to_owned(),
+                reason: said.reason.to_owned(),
+            },
+            to,
+        });
+        let live = self.status == RunStatus::RollingBack && to != Resolution::Done;
+        Ok(match live {
+            true => resolved.with(Effect::WakeItem { item, at: now }),
+            false => resolved,
+        })
+    }
+
+    /// The question before the point of no return, if it is still to be asked or answered.
+    pub(super) fn gate(&self, key: StepKey) -> Option<Decision> {
+        let step = self.plan.step(key.step);
+        if !step.point_of_no_return || self.approved.contains(&key) {
+            return None;
+        }
+        let asked = self.questions.iter().any(|(asked, _)| *asked == key);
+        if asked || self.in_flight > 0 || self.waiting > 0 {
+            // everything else comes to rest first, so that what lies before the line is known
+            return Some(Decision::none());
+        }
+        Some(Decision::event(StepEvent::Asked {
+            step: self.plan.name(key),
+            question: Question::PointOfNoReturn,
+            why: "behind it nothing is taken back by itself".into(),
+            evidence: Vec::new(),
+        }))
+    }
+
+    /// Whether something has to be answered or looked at before anything new starts.
+    pub(super) fn held_by_doubt(&self) -> bool {
+        !self.questions.is_empty() || !self.doubts.is_empty()
+    }
+
+    /// Steps in doubt that nobody looks at yet.
+    pub(super) fn unexamined(&self) -> Option<StepKey> {
+        let mut keys: Vec<&StepKey> = self.doubts.keys().collect();
+        keys.sort_unstable();
+        keys.into_iter()
+            .find(|key| self.step(**key).status == StepStatus::InDoubt)
+            .copied()
+    }
+}
+
+/// What a probe says as a whole.
+fn verdict(evidence: &[Evidence]) -> Verdict {
+    let all = |verdict: Verdict| evidence.iter().all(|one| one.verdict == verdict);
+    let any = |verdict: Verdict| evidence.iter().any(|one| one.verdict == verdict);
+    if !evidence.is_empty() && all(Verdict::Pass) {
+        Verdict::Pass
+    } else if any(Verdict::Error) {
+        Verdict::Error
+    } else if any(Verdict::Inconclusive) || evidence.is_empty() {
+        Verdict::Inconclusive
+    } else {
+        Verdict::Fail
+    }
+}

@@ -1,0 +1,265 @@
+//! What events of doubt, of the way back and of people make of the state. Called by `apply` alone.
+
+use std::sync::Arc;
+
+use super::state::{ItemState, RollbackState, RunState, StepStatus};
+use crate::event::{
+    Answer, Moment, OperatorEvent, Order, Part, Question, Resolution, RollbackEvent, RunStatus,
+    StepEvent,
+};
+use crate::plan::StepKey;
+
+impl RunState {
+    pub(super) fn apply_doubt(&mut self, event: &StepEvent, at: i64) {
+        let plan = Arc::clone(&self.plan);
+        let Some(key) = event.step().and_then(|step| plan.key(step)) else {
+            return;
+        };
+        match event {
+            StepEvent::InDoubt { failure, .. } => {
+                self.reopen(key);
+                self.doubts.insert(key, failure.clone());
+                self.set_unknown(key, StepStatus::InDoubt);
+                self.state_mut(key).dirty = true;
+            }
+            StepEvent::Examining { attempt, .. } => {
+                self.questions.retain(|(asked, _)| *asked != key);
+                self.set_unknown(key, StepStatus::Examining);
+                self.state_mut(key).attempt = *attempt;
+            }
+            StepEvent::Asked { question, .. } => {
+                self.questions.retain(|(asked, _)| *asked != key);
+                self.questions.push((key, *question));
+                if *question == Question::InDoubt {
+                    self.set_unknown(key, StepStatus::Asked);
+                }
+            }
+            StepEvent::Resolved { to, .. } => self.resolved(key, *to, at),
+            StepEvent::Approved { .. } => {
+                self.questions.retain(|(asked, _)| *asked != key);
+                self.approved.insert(key);
+            }
+            StepEvent::Reopened { .. } => {
+                self.reopen(key);
+                let state = self.state_mut(key);
+                state.forgiven = state.attempt;
+                self.wait(key, at);
+            }
+            _ => {}
+        }
+    }
+
+    /// Nobody knows what became of an attempt.
+    fn set_unknown(&mut self, key: StepKey, status: StepStatus) {
+        self.leave_wait(key);
+        let before = self.state_mut(key).status.in_flight();
+        match (before, status.in_flight()) {
+            (true, false) => self.in_flight -= 1,
+            (false, true) => self.in_flight += 1,
+            _ => {}
+        }
+        self.state_mut(key).status = status;
+    }
+
+    fn resolved(&mut self, key: StepKey, to: Resolution, at: i64) {
+        self.questions.retain(|(asked, _)| *asked != key);
+        self.doubts.remove(&key);
+        let goes_back = self.failure.is_some();
+        let state = self.state_mut(key);
+        state.forgiven = state.attempt;
+        match to {
+            Resolution::Done => {
+                self.settle(key, true);
+                self.land(key, StepStatus::Done, at);
+            }
+            Resolution::NotDone => {
+                self.state_mut(key).dirty = false;
+                self.uncross(key);
+                match goes_back {
+                    true => self.break_off(key, StepStatus::FailedClean, at),
+                    false => self.wait(key, at),
+                }
+            }
+            Resolution::Again if !goes_back => self.wait(key, at),
+            Resolution::Again | Resolution::Failed => {
+                self.settle(key, false);
+                self.break_off(key, StepStatus::FailedDirty, at);
+            }
+        }
+    }
+
+    fn break_off(&mut self, key: StepKey, status: StepStatus, at: i64) {
+        if let (Some(_), Some(fan)) = (key.item, self.fans.get_mut(&key.step)) {
+            fan.failed = true;
+        }
+        self.land(key, status, at);
+    }
+
+    /// An attempt that crossed the point of no return is proven not to have taken effect.
+    pub(super) fn uncross(&mut self, key: StepKey) {
+        if self.line.is_some_and(|line| line.key == key) {
+            self.line = None;
+        }
+    }
+
+    /// Takes back that a step failed for good: it is ahead again.
+    fn reopen(&mut self, key: StepKey) {
+        if !self.state_mut(key).status.failed() {
+            return;
+        }
+        self.settled.retain(|settled| settled.key != key);
+        let phase = self.plan.phase_of(key.step);
+        if key.item.is_some() {
+            if let Some(fan) = self.fans.get_mut(&key.step) {
+                let was_over = fan.all_over();
+                fan.failed = false;
+                fan.over -= 1;
+                fan.running += 1;
+                if was_over {
+                    self.steps[key.step as usize].status = StepStatus::Fanned;
+                    self.phases[phase].fans.push(key.step);
+                    self.phases[phase].running += 1;
+                }
+            }
+        } else {
+            self.phases[phase].running += 1;
+        }
+        self.state_mut(key).status = StepStatus::Pending;
+        // what is ahead was counted when it left for the first time, and is not counted again
+        self.offer(phase);
+    }
+
+    pub(super) fn apply_operator(&mut self, event: &OperatorEvent) {
+        let OperatorEvent::Ordered { order, .. } = event else {
+            return;
+        };
+        match order {
+            Order::Resume => self.go_on(),
+            Order::Cancel { no_rollback } => {
+                self.orders.cancelled = true;
+                self.orders.keep = *no_rollback;
+                self.status = RunStatus::Cancelling;
+                self.stopping = None;
+                self.questions.clear();
+            }
+            Order::Abort => self.orders.aborting = true,
+            Order::Rollback => {
+                self.orders.back = true;
+                self.stopping = None;
+                // what was read after the way back so far is not how it ends
+                self.snapshots.remove(&Moment::Restored);
+                self.status = match self.rollback {
+                    Some(_) => RunStatus::RollingBack,
+                    None => RunStatus::Running,
+                };
+            }
+            Order::Answer {
+                answer: Answer::Rollback,
+                ..
+            } => self.orders.back = true,
+            Order::Pause | Order::Answer { .. } | Order::Waive { .. } | Order::Close => {}
+        }
+    }
+
+    fn go_on(&mut self) {
+        self.stopping = None;
+        if !self.status.is_parked() {
+            return;
+        }
+        // what stopped it is tried again
+        let of_snapshots =
+            |failure: &crate::event::RunFailure| failure.step.is_none() && failure.phase.is_none();
+        if self.rollback.is_none() && !self.orders.cancelled && !self.orders.back {
+            if self.failure.as_ref().is_some_and(of_snapshots) {
+                self.snapshots.remove(&Moment::Before);
+            }
+            self.failure = None;
+        }
+        self.status = match (&self.rollback, self.orders.cancelled) {
+            (Some(_), _) => RunStatus::RollingBack,
+            (None, true) => RunStatus::Cancelling,
+            (None, false) => RunStatus::Running,
+        };
+    }
+
+    pub(super) fn apply_rollback(&mut self, event: &RollbackEvent, at: i64) {
+        if let RollbackEvent::Planned {
+            items, not_undone, ..
+        } = event
+        {
+            self.status = RunStatus::RollingBack;
+            self.questions.clear();
+            self.rollback = Some(RollbackState {
+                items: items.clone(),
+                not_undone: not_undone.clone(),
+                states: vec![ItemState::Pending; items.len()],
+                next: 0,
+                part: None,
+            });
+            return;
+        }
+        let Some(rollback) = &mut self.rollback else {
+            return;
+        };
+        if let RollbackEvent::Started { item, .. } = event
+            && let Some(item) = rollback.items.get(*item)
+        {
+            let part = item.part.min(Part::Last);
+            if rollback.part.is_none_or(|(now, _)| now != part) {
+                rollback.part = Some((part, at));
+            }
+        }
+        let Some(slot) = event.item().and_then(|item| rollback.states.get_mut(item)) else {
+            return;
+        };
+        if let Some(state) = item_state(event, *slot, at) {
+            *slot = state;
+        }
+        if let RollbackEvent::Reopened { item } | RollbackEvent::Resolved { item, .. } = event {
+            rollback.next = rollback.next.min(*item);
+        }
+        while rollback
+            .states
+            .get(rollback.next)
+            .is_some_and(|state| state.is_over())
+        {
+            rollback.next += 1;
+        }
+    }
+}
+
+/// Where an event puts its item, which was in state `before`.
+fn item_state(event: &RollbackEvent, before: ItemState, at: i64) -> Option<ItemState> {
+    Some(match event {
+        RollbackEvent::Planned { .. } => return None,
+        RollbackEvent::Started { attempt, .. } => ItemState::Running { attempt: *attempt },
+        RollbackEvent::Finished { .. } => ItemState::Done,
+        RollbackEvent::Failed { retry_at: None, .. } => ItemState::Failed,
+        RollbackEvent::Failed {
+            attempt,
+            retry_at: Some(due),
+            ..
+        } => ItemState::Waiting {
+            attempt: *attempt,
+            due: *due,
+        },
+        RollbackEvent::Skipped { held: true, .. } => ItemState::Held,
+        RollbackEvent::Skipped { .. } => ItemState::Skipped,
+        RollbackEvent::InDoubt { attempt, .. } => ItemState::InDoubt { attempt: *attempt },
+        RollbackEvent::Examining { attempt, .. } => ItemState::Examining { attempt: *attempt },
+        RollbackEvent::Asked { .. } => match before {
+            ItemState::Examining { attempt } => ItemState::Asked { attempt },
+            _ => return None,
+        },
+        RollbackEvent::Resolved { attempt, to, .. } => match to {
+            Resolution::Done => ItemState::Done,
+            Resolution::NotDone | Resolution::Again => ItemState::Waiting {
+                attempt: *attempt,
+                due: at,
+            },
+            Resolution::Failed => ItemState::Failed,
+        },
+        RollbackEvent::Waived { .. } => ItemState::Waived,
+        RollbackEvent::Reopened { .. } => ItemState::Pending,
+    })
+}

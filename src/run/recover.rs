@@ -1,0 +1,198 @@
+//! What an engine takes up: everything that was under way when the last one ended.
+//!
+//! Reads are done again. A change that started is in doubt, and is looked at before anything new
+//! starts (reliability contract 2.5).
+
+use super::effect::{Decision, Effect};
+use super::state::{ItemState, RunState, SnapshotState, StepStatus};
+use crate::event::{
+    Cause, Failure, Outcome, Report, RollbackEvent, RunEvent, RunStatus, SnapshotEvent, StepEvent,
+};
+use crate::plan::StepKey;
+
+impl RunState {
+    pub(super) fn begin(&self, by: &str, host: &str, pid: u32, now: i64) -> Decision {
+        let started = Decision::event(RunEvent::Started {
+            by: by.to_owned(),
+            host: host.to_owned(),
+            pid,
+        });
+        if self.status.is_active() && self.status != RunStatus::Planned {
+            let goes_back = self.failure.is_some() || self.orders.cancelled;
+            return self.recovered(started, goes_back, now);
+        }
+        started
+    }
+
+    /// `decision`, and then what was under way. `back`: the run will go back, or does.
+    pub(super) fn recovered(&self, mut decision: Decision, back: bool, now: i64) -> Decision {
+        for key in self.unfinished() {
+            decision.append(self.recover_step(key, back, now));
+        }
+        for (moment, state) in &self.snapshots {
+            if matches!(state, SnapshotState::Taking) {
+                let moment = *moment;
+                decision.append(
+                    Decision::event(SnapshotEvent::Taking { moment })
+                        .with(Effect::Snapshots { moment }),
+                );
+            }
+        }
+        if let Some(rollback) = &self.rollback {
+            for item in 0..rollback.states.len() {
+                decision.append(self.recover_item(item, rollback.states[item], now));
+            }
+        }
+        decision
+    }
+
+    /// Steps and items that are neither ahead nor over, in the order of the plan.
+    fn unfinished(&self) -> Vec<StepKey> {
+        let mut found = Vec::new();
+        let open = |status: StepStatus| {
+            status.in_flight() || status.unknown() || status == StepStatus::Waiting
+        };
+        for (at, state) in (0_u32..).zip(&self.steps) {
+            if open(state.status) {
+                found.push(StepKey::of(at));
+            }
+            if let Some(fan) = self.fans.get(&at) {
+                let items = (0_u32..).zip(&fan.states);
+                let items = items.filter(|(_, state)| open(state.status));
+                found.extend(items.map(|(item, _)| StepKey::item(at, item)));
+            }
+        }
+        found
+    }
+
+    fn recover_step(&self, key: StepKey, back: bool, now: i64) -> Decision {
+        let state = self.step(key);
+        let (step, attempt) = (self.plan.name(key), state.attempt);
+        match state.status {
+            StepStatus::Running if self.plan.step(key.step).changes() => {
+                Decision::event(StepEvent::InDoubt {
+                    step,
+                    attempt,
+                    failure: lost(Outcome::Unknown),
+                })
+                .and(StepEvent::Examining {
+                    step: self.plan.name(key),
+                    attempt,
+                })
+                .with(Effect::Examine { key, attempt })
+            }
+            StepStatus::Running | StepStatus::Checking => {
+                let again = Decision::event(StepEvent::Failed {
+                    step,
+                    attempt,
+                    failure: lost(Outcome::NotApplied),
+                    report: Box::<Report>::default(),
+                    retry_at: Some(now),
+                    tolerated: false,
+                });
+                match back {
+                    true => again,
+                    false => again.with(Effect::Wake { key, at: now }),
+                }
+            }
+            StepStatus::Settling => Decision::none().with(Effect::Settle { key, attempt }),
+            StepStatus::Waiting if !back => Decision::none().with(Effect::Wake {
+                key,
+                at: state.due.max(now),
+            }),
+            StepStatus::InDoubt | StepStatus::Asked => {
+                Decision::event(StepEvent::Examining { step, attempt })
+                    .with(Effect::Examine { key, attempt })
+            }
+            StepStatus::Examining => Decision::none().with(Effect::Examine { key, attempt }),
+            _ => Decision::none(),
+        }
+    }
+
+    fn recover_item(&self, item: usize, state: ItemState, now: i64) -> Decision {
+        match state {
+            ItemState::Running { attempt } if self.item_changes(item) => {
+                Decision::event(RollbackEvent::InDoubt {
+                    item,
+                    attempt,
+                    failure: lost(Outcome::Unknown),
+                })
+                .and(RollbackEvent::Examining { item, attempt })
+                .with(Effect::ExamineItem { item, attempt })
+            }
+            ItemState::Running { attempt } => Decision::event(RollbackEvent::Failed {
+                item,
+                attempt,
+                failure: lost(Outcome::NotApplied),
+                report: Box::default(),
+                retry_at: Some(now),
+            })
+            .with(Effect::WakeItem { item, at: now }),
+            ItemState::Waiting { due, .. } => Decision::none().with(Effect::WakeItem {
+                item,
+                at: due.max(now),
+            }),
+            ItemState::InDoubt { attempt } | ItemState::Asked { attempt } => {
+                Decision::event(RollbackEvent::Examining { item, attempt })
+                    .with(Effect::ExamineItem { item, attempt })
+            }
+            ItemState::Examining { attempt } => {
+                Decision::none().with(Effect::ExamineItem { item, attempt })
+            }
+            _ => Decision::none(),
+        }
+    }
+
+    /// Steps that failed for good, due again: one that may have left something is in doubt first.
+    pub(super) fn reopened(&self, _now: i64) -> Decision {
+        let mut decision = Decision::none();
+        let mut failed = Vec::new();
+        for (at, state) in (0_u32..).zip(&self.steps) {
+            if self.plan.step(at).tolerate {
+                continue;
+            }
+            match self.fans.get(&at) {
+                None if state.status.failed() => failed.push(StepKey::of(at)),
+                Some(fan) => failed.extend(
+                    (0_u32..)
+                        .zip(&fan.states)
+                        .filter(|(_, state)| state.status.failed())
+                        .map(|(item, _)| StepKey::item(at, item)),
+                ),
+                None => {}
+            }
+        }
+        for key in failed {
+            let (step, state) = (self.plan.name(key), self.step(key));
+            let attempt = state.attempt;
+            let unclear = state.status == StepStatus::FailedDirty
+                && self.plan.step(key.step).changes()
+                && state.started;
+            decision.append(match unclear {
+                true => Decision::event(StepEvent::InDoubt {
+                    step: step.clone(),
+                    attempt,
+                    failure: Failure {
+                        message: "it failed after it started, and may have left something".into(),
+                        ..lost(Outcome::Unknown)
+                    },
+                })
+                .and(StepEvent::Examining { step, attempt })
+                .with(Effect::Examine { key, attempt }),
+                false => {
+                    Decision::event(StepEvent::Reopened { step }).with(Effect::Wake { key, at: 0 })
+                }
+            });
+        }
+        decision
+    }
+}
+
+fn lost(outcome: Outcome) -> Failure {
+    Failure {
+        cause: Cause::Lost,
+        outcome,
+        message: "the engine ended in the middle of it".into(),
+        hint: None,
+    }
+}
