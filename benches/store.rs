@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ferry::event::{Event, RunEvent};
-use ferry::store::{Batch, Dispatched, Holder, Lease, NewRun, SqliteStore, Store};
+use ferry::store::{Batch, Dispatched, Holder, Lease, NewRun, SqliteStore, Store, process_started};
 
 /// Rounds in which store and floor take turns.
 const ROUNDS: u64 = 20;
@@ -47,6 +47,7 @@ async fn main() {
     {
         commit(&dir.path().join(format!("s{i}")), row, commits).await;
     }
+    witness(dir.path(), commits).await;
     loading(&dir.path().join("load")).await;
 }
 
@@ -74,6 +75,52 @@ async fn opening(dir: &Path) {
         "open: new {:.2} ms, again {:.2} ms (medians of 9)",
         new[4].as_secs_f64() * 1e3,
         again[4].as_secs_f64() * 1e3
+    );
+}
+
+/// A chain of commits with the witness of the journal's head, and the same without.
+async fn witness(dir: &Path, commits: u64) {
+    let (with, lease) = claimed(&dir.join("with")).await;
+    let unwitnessed = dir.join("without");
+    let bare = SqliteStore::open_unwitnessed(&unwitnessed).await;
+    let (without, other) = begun(bare.expect("the store opens")).await;
+    let row = Row {
+        name: "",
+        size: 2,
+        effects: false,
+    };
+    let mut ratios = Vec::new();
+    let (mut ours, mut theirs) = (Cost::default(), Cost::default());
+    let (mut seq, mut same) = (0, 0);
+    for round in 0..ROUNDS {
+        let (before, less) = (ours.wall, theirs.wall);
+        // in turns, and who begins changes too
+        for turn in [round % 2 == 0, round % 2 == 1] {
+            let meter = Meter::start();
+            for _ in 0..commits / ROUNDS {
+                let (store, lease, seq) = match turn {
+                    true => (&with, &lease, &mut seq),
+                    false => (&without, &other, &mut same),
+                };
+                *seq = store
+                    .commit(lease, batch(&row, *seq))
+                    .await
+                    .expect("it commits");
+            }
+            if turn { &mut ours } else { &mut theirs }.add(&meter);
+        }
+        ratios.push((ours.wall - before).as_secs_f64() / (theirs.wall - less).as_secs_f64());
+    }
+    ratios.sort_by(f64::total_cmp);
+    let n = (commits / ROUNDS * ROUNDS) as f64;
+    println!(
+        "witness: {:.0} commits/s with, {:.0} without; ratio {:.2} (median of {ROUNDS} rounds {:.2}); cpu us {:.1} and {:.1}",
+        n / ours.wall.as_secs_f64(),
+        n / theirs.wall.as_secs_f64(),
+        ours.wall.as_secs_f64() / theirs.wall.as_secs_f64(),
+        ratios[ratios.len() / 2],
+        ours.cpu * 1e6 / n,
+        theirs.cpu * 1e6 / n,
     );
 }
 
@@ -125,7 +172,7 @@ fn batch(row: &Row, head: u64) -> Batch {
 
 async fn loading(dir: &Path) {
     let (store, lease) = claimed(dir).await;
-    for first in (1..10_000).step_by(500) {
+    for first in (1..100_000).step_by(500) {
         let events = (first..first + 500).map(event).collect();
         let batch = Batch {
             events,
@@ -133,32 +180,44 @@ async fn loading(dir: &Path) {
         };
         store.commit(&lease, batch).await.expect("it commits");
     }
+    store.release(&lease).await.expect("it is given up");
+    store.close().await.expect("the store closes");
     let started = Instant::now();
+    let store = SqliteStore::open(dir).await.expect("the store opens");
+    let opened = started.elapsed();
+    store.verify("r").await.expect("it holds");
+    let verified = started.elapsed();
     let events = store.load("r", 1).await.expect("it loads");
+    let loaded = started.elapsed();
     println!(
-        "load and verify {} events: {:.1} ms",
+        "{} events: open {:.1} ms, verify {:.1} ms, load (which verifies) {:.1} ms",
         events.len(),
-        started.elapsed().as_secs_f64() * 1e3
+        opened.as_secs_f64() * 1e3,
+        (verified - opened).as_secs_f64() * 1e3,
+        (loaded - verified).as_secs_f64() * 1e3
     );
 }
 
 async fn claimed(dir: &Path) -> (SqliteStore, Lease) {
     fs::create_dir_all(dir.parent().expect("it has a parent")).expect("the directory is made");
-    let store = SqliteStore::open(dir).await.expect("the store opens");
+    begun(SqliteStore::open(dir).await.expect("the store opens")).await
+}
+
+async fn begun(store: SqliteStore) -> (SqliteStore, Lease) {
     let run = NewRun {
         id: "r".into(),
         name: "bench".into(),
         at: 0,
         locks: Vec::new(),
     };
+    let pid = std::process::id();
     let me = Holder {
         who: "ann".into(),
         host: "here".into(),
-        pid: std::process::id(),
-        started: 0,
+        pid,
+        started: process_started(pid).expect("it runs"),
     };
-    store.create(&run).await.expect("the run is created");
-    let lease = store.claim("r", &me).await.expect("the run is claimed");
+    let lease = store.begin(&run, &me).await.expect("the run begins");
     (store, lease)
 }
 

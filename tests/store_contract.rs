@@ -152,7 +152,7 @@ async fn a_run_is_created_once(made: Made) {
 async fn what_is_not_there_is_said(made: Made) {
     let store = made.store;
     let errors = [
-        store.claim("r", &me()).await.unwrap_err(),
+        store.claim("r", &me(), false).await.unwrap_err(),
         store.load("r", 1).await.unwrap_err(),
         store.open_effects("r").await.unwrap_err(),
         store.inbox("r").await.unwrap_err(),
@@ -171,17 +171,21 @@ async fn a_run_is_held_by_one_process(made: Made) {
     let store = made.store;
     let other = Other::start();
     store.create(&new_run("r1")).await.unwrap();
-    let lease = store.claim("r1", &other.holder()).await.unwrap();
+    let lease = store.claim("r1", &other.holder(), false).await.unwrap();
     assert_eq!((lease.run.as_str(), lease.epoch), ("r1", 1));
-    let error = store.claim("r1", &me()).await.unwrap_err();
+    let error = store.claim("r1", &me(), false).await.unwrap_err();
     let words = format!("run `r1` is held by `bob` on `here` (pid {})", other.0.id());
     assert_eq!(error.to_string(), words);
     assert_eq!(held(error), ("r1".into(), None, other.holder()));
 
     store.release(&lease).await.unwrap();
     store.release(&lease).await.unwrap();
-    assert_eq!(store.claim("r1", &me()).await.unwrap().epoch, 2);
-    assert_eq!(store.claim("r1", &me()).await.unwrap().epoch, 3, "its own");
+    assert_eq!(store.claim("r1", &me(), false).await.unwrap().epoch, 2);
+    assert_eq!(
+        store.claim("r1", &me(), false).await.unwrap().epoch,
+        3,
+        "its own"
+    );
     let late = store.release(&lease).await.unwrap_err();
     assert!(matches!(late, StoreError::Fenced { epoch: 1, .. }));
     assert_eq!(store.find("r1").await.unwrap().unwrap().holder, Some(me()));
@@ -197,13 +201,13 @@ async fn a_lock_is_held_by_one_run(made: Made) {
         };
         store.create(&run).await.unwrap();
     }
-    let a = store.claim("a", &me()).await.unwrap();
-    let error = store.claim("b", &me()).await.unwrap_err();
+    let a = store.claim("a", &me(), false).await.unwrap();
+    let error = store.claim("b", &me(), false).await.unwrap_err();
     assert_eq!(held(error), ("a".into(), Some("y".into()), me()));
-    store.claim("d", &me()).await.unwrap();
+    store.claim("d", &me(), false).await.unwrap();
     store.release(&a).await.unwrap();
-    store.claim("b", &me()).await.unwrap();
-    let error = store.claim("c", &me()).await.unwrap_err();
+    store.claim("b", &me(), false).await.unwrap();
+    let error = store.claim("c", &me(), false).await.unwrap_err();
     assert_eq!(held(error).1.as_deref(), Some("z"));
 }
 
@@ -219,8 +223,8 @@ async fn a_dead_holder_holds_nothing(made: Made) {
     }
     let mut other = Other::start();
     let bob = other.holder();
-    store.claim("r1", &bob).await.unwrap();
-    store.claim("r2", &me()).await.unwrap_err();
+    store.claim("r1", &bob, false).await.unwrap();
+    store.claim("r2", &me(), false).await.unwrap_err();
     other.0.kill().unwrap();
     // Its remains are in the process table until they are fetched; they hold nothing either.
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -228,20 +232,20 @@ async fn a_dead_holder_holds_nothing(made: Made) {
         assert!(Instant::now() < deadline, "the child outlives SIGKILL");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let r2 = store.claim("r2", &me()).await.unwrap();
+    let r2 = store.claim("r2", &me(), false).await.unwrap();
     store.release(&r2).await.unwrap();
     other.0.wait().unwrap();
-    assert_eq!(store.claim("r1", &me()).await.unwrap().epoch, 2);
+    assert_eq!(store.claim("r1", &me(), false).await.unwrap().epoch, 2);
 
     // A pid that came back: alive, but not the one that held the run.
     let living = Other::start();
     let mut before = living.holder();
     before.started -= 1;
-    store.claim("r1", &before).await.unwrap_err();
+    store.claim("r1", &before, false).await.unwrap_err();
     let row = store.find("r1").await.unwrap().unwrap();
     store.release(&lease("r1", 2)).await.unwrap();
-    store.claim("r1", &before).await.unwrap();
-    assert_eq!(store.claim("r1", &me()).await.unwrap().epoch, 4);
+    store.claim("r1", &before, false).await.unwrap();
+    assert_eq!(store.claim("r1", &me(), false).await.unwrap().epoch, 4);
     assert_eq!(row.holder, Some(me()));
 
     // Of another host nothing is known.
@@ -250,8 +254,8 @@ async fn a_dead_holder_holds_nothing(made: Made) {
         host: "far".into(),
         ..bob
     };
-    store.claim("r1", &far).await.unwrap();
-    store.claim("r1", &me()).await.unwrap_err();
+    store.claim("r1", &far, false).await.unwrap();
+    store.claim("r1", &me(), false).await.unwrap_err();
 }
 
 fn lease(run: &str, epoch: u64) -> ferry::store::Lease {
@@ -264,9 +268,9 @@ fn lease(run: &str, epoch: u64) -> ferry::store::Lease {
 async fn a_lost_lease_writes_nothing(made: Made) {
     let store = made.store;
     store.create(&new_run("r1")).await.unwrap();
-    let old = store.claim("r1", &me()).await.unwrap();
+    let old = store.claim("r1", &me(), false).await.unwrap();
     assert_eq!(store.commit(&old, events(1..=1)).await.unwrap(), 1);
-    let new = store.claim("r1", &me()).await.unwrap();
+    let new = store.claim("r1", &me(), false).await.unwrap();
     for batch in [
         events(2..=2),
         events(2..=4),
@@ -292,7 +296,7 @@ async fn a_lost_lease_writes_nothing(made: Made) {
 async fn a_released_run_takes_no_commit(made: Made) {
     let store = made.store;
     store.create(&new_run("r1")).await.unwrap();
-    let lease = store.claim("r1", &me()).await.unwrap();
+    let lease = store.claim("r1", &me(), false).await.unwrap();
     store.commit(&lease, events(1..=1)).await.unwrap();
     store.release(&lease).await.unwrap();
     let error = store.commit(&lease, events(2..=2)).await.unwrap_err();
@@ -308,7 +312,7 @@ async fn events_come_back_as_they_went_in(made: Made) {
     let store = made.store;
     store.create(&new_run("r1")).await.unwrap();
     store.create(&new_run("r2")).await.unwrap();
-    let lease = store.claim("r1", &me()).await.unwrap();
+    let lease = store.claim("r1", &me(), false).await.unwrap();
     assert_eq!(store.load("r1", 1).await.unwrap(), []);
     assert_eq!(store.commit(&lease, events(1..=1)).await.unwrap(), 1);
     assert_eq!(store.commit(&lease, events(2..=40)).await.unwrap(), 40);
@@ -326,7 +330,7 @@ async fn events_come_back_as_they_went_in(made: Made) {
 async fn a_gap_is_refused_whole(made: Made) {
     let store = made.store;
     store.create(&new_run("r1")).await.unwrap();
-    let lease = store.claim("r1", &me()).await.unwrap();
+    let lease = store.claim("r1", &me(), false).await.unwrap();
     store.commit(&lease, events(1..=2)).await.unwrap();
     let cases = [
         (vec![4], 3, 4),
@@ -351,7 +355,7 @@ async fn a_gap_is_refused_whole(made: Made) {
 async fn effects_are_open_until_settled(made: Made) {
     let store = made.store;
     store.create(&new_run("r1")).await.unwrap();
-    let lease = store.claim("r1", &me()).await.unwrap();
+    let lease = store.claim("r1", &me(), false).await.unwrap();
     let batch = Batch {
         dispatched: vec![effect("warm:do", 2), effect("it's \"b\":do", 1)],
         ..events(1..=2)
@@ -386,7 +390,7 @@ async fn an_item_is_consumed_once(made: Made) {
     let store = made.store;
     store.create(&new_run("r1")).await.unwrap();
     store.create(&new_run("r2")).await.unwrap();
-    let lease = store.claim("r1", &me()).await.unwrap();
+    let lease = store.claim("r1", &me(), false).await.unwrap();
     let body = json!({"approve": "deploy", "note": "it's ok"});
     let first = store.send("r1", 5, "ann", body.clone()).await.unwrap();
     let second = store.send("r1", 6, "bob", json!("pause")).await.unwrap();
@@ -432,7 +436,7 @@ async fn an_item_is_consumed_once(made: Made) {
 async fn a_refused_batch_leaves_nothing(made: Made) {
     let store = made.store;
     store.create(&new_run("r1")).await.unwrap();
-    let lease = store.claim("r1", &me()).await.unwrap();
+    let lease = store.claim("r1", &me(), false).await.unwrap();
     let start = Batch {
         dispatched: vec![effect("old", 1)],
         ..events(1..=1)
@@ -461,7 +465,7 @@ async fn rows_tell_where_runs_stand(made: Made) {
         let run = NewRun { at, ..new_run(id) };
         store.create(&run).await.unwrap();
     }
-    let lease = store.claim("old", &me()).await.unwrap();
+    let lease = store.claim("old", &me(), false).await.unwrap();
     let batch = Batch {
         status: Some(RunStatus::RollingBack),
         ..events(1..=2)
@@ -489,7 +493,7 @@ async fn a_change_wakes_who_waits(made: Made) {
     let store = made.store;
     store.create(&new_run("r1")).await.unwrap();
     store.create(&new_run("r2")).await.unwrap();
-    let lease = store.claim("r1", &me()).await.unwrap();
+    let lease = store.claim("r1", &me(), false).await.unwrap();
     let started = Instant::now();
     let wait = Duration::from_millis(30);
     assert_eq!(store.changed("r1", 0, wait).await.unwrap(), 0);
@@ -529,7 +533,7 @@ async fn a_chain_depends_on_run_and_content(made: Made) {
         ("c", [1..=2, 3..=3]),
     ] {
         store.create(&new_run(id)).await.unwrap();
-        let lease = store.claim(id, &me()).await.unwrap();
+        let lease = store.claim(id, &me(), false).await.unwrap();
         for seqs in seqs {
             store.commit(&lease, events(seqs)).await.unwrap();
         }
@@ -560,7 +564,7 @@ async fn claims_at_the_same_time_grant_one(made: Made) {
     }
     let claims = others.iter().enumerate().map(|(i, other)| {
         let (store, holder) = (Arc::clone(&store), other.holder());
-        tokio::spawn(async move { store.claim(&format!("r{}", i % 2), &holder).await })
+        tokio::spawn(async move { store.claim(&format!("r{}", i % 2), &holder, false).await })
     });
     let mut granted = 0;
     for claim in claims.collect::<Vec<_>>() {

@@ -17,7 +17,7 @@ use crate::store_contract::{event, events, me, new_run};
 async fn filled(dir: &Path, count: u64) -> (SqliteStore, Lease) {
     let store = SqliteStore::open(dir).await.unwrap();
     store.create(&new_run("r1")).await.unwrap();
-    let lease = store.claim("r1", &me()).await.unwrap();
+    let lease = store.claim("r1", &me(), false).await.unwrap();
     store.commit(&lease, events(1..=count)).await.unwrap();
     (store, lease)
 }
@@ -67,7 +67,8 @@ async fn a_new_store_is_its_owners_alone() {
         dir.display()
     );
     assert_eq!(error.to_string(), words);
-    assert_eq!(error.hint(), Some(&*format!("chmod 700 {}", dir.display())));
+    let hint = format!("chmod 700 {}", dir.display());
+    assert_eq!(error.hint().as_deref(), Some(&*hint));
 }
 
 #[tokio::test]
@@ -310,7 +311,8 @@ async fn a_reader_works_after_the_engine_is_gone() {
     let (store, _) = filled(&dir.join("second"), 5).await;
     fs::create_dir(&copy).unwrap();
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o700)).unwrap();
-    for file in ["ferry.db", "ferry.db-wal"] {
+    fs::create_dir(copy.join("heads")).unwrap();
+    for file in ["ferry.db", "ferry.db-wal", "heads/r1"] {
         fs::copy(dir.join("second").join(file), copy.join(file)).unwrap();
     }
     let reader = SqliteStore::open_read_only(&copy).await.unwrap();

@@ -55,7 +55,11 @@ impl From<StoreError> for CommandError {
             StoreError::NoStore { .. } | StoreError::NoRun { .. } => Exit::Missing,
             StoreError::Held { .. } | StoreError::Locked { .. } => Exit::Locked,
             StoreError::Fenced { .. } => Exit::Fenced,
-            StoreError::Corrupt { .. } | StoreError::Damaged { .. } => Exit::Corrupt,
+            StoreError::Corrupt { .. }
+            | StoreError::Lost { .. }
+            | StoreError::Exchanged { .. }
+            | StoreError::Unwitnessed { .. }
+            | StoreError::Damaged { .. } => Exit::Corrupt,
             StoreError::Newer { .. } => Exit::Newer,
             StoreError::Refused { .. } => Exit::Refused,
             StoreError::Io { what, .. } if what.starts_with("Permission denied") => {
@@ -65,16 +69,16 @@ impl From<StoreError> for CommandError {
         };
         let hint = match &error {
             StoreError::NoStore { .. } => {
-                Some("no run was started there yet; `--state-dir DIR` names another place")
+                Some("no run was started there yet; `--state-dir DIR` names another place".into())
             }
-            StoreError::NoRun { .. } => Some("`ferry runs` lists them"),
+            StoreError::NoRun { .. } => Some("`ferry runs` lists them".into()),
             StoreError::Io { .. } => {
-                Some("`--state-dir DIR` or `FERRY_STATE_DIR` names another directory")
+                Some("`--state-dir DIR` or `FERRY_STATE_DIR` names another directory".into())
             }
             _ => error.hint(),
         };
         let mut made = Self::new(exit, error.to_string());
-        made.hints.extend(hint.map(str::to_owned));
+        made.hints.extend(hint);
         made
     }
 }

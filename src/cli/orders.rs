@@ -186,7 +186,7 @@ pub(super) async fn find(state_dir: &Path, run: Option<&str>) -> Result<Found, C
     let store = SqliteStore::open(&state_dir).await?;
     let row = state::find(&store, run).await?;
     let events = store.load(&row.id, 1).await?;
-    let live = state::is_live(&row);
+    let live = row.live;
     Ok(Found {
         store: Arc::new(store),
         state_dir,

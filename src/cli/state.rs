@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::CommandError;
 use super::exit::Exit;
 use crate::event::Event;
-use crate::store::{Holder, RunRow, SqliteStore, Store, process_started};
+use crate::store::{Holder, RunRow, SqliteStore, Store, process_started, this_host};
 
 /// The directory of one run.
 pub(super) fn run_dir(state: &Path, run: &str) -> PathBuf {
@@ -15,28 +15,16 @@ pub(super) fn run_dir(state: &Path, run: &str) -> PathBuf {
 /// This process, as others see who holds a run.
 pub(super) fn me() -> Holder {
     let pid = std::process::id();
-    let host = nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok());
     let user = nix::unistd::User::from_uid(nix::unistd::getuid())
         .ok()
         .flatten()
         .map(|user| user.name);
     Holder {
         who: user.unwrap_or_else(|| nix::unistd::getuid().to_string()),
-        host: host.unwrap_or_else(|| "unknown".into()),
+        host: this_host(),
         pid,
         started: process_started(pid).unwrap_or(0),
     }
-}
-
-/// Whether an engine that may be alive holds the run.
-pub(super) fn is_live(row: &RunRow) -> bool {
-    // MERGE row.live
-    let here = me().host;
-    row.holder.as_ref().is_some_and(|holder| {
-        holder.host != here || process_started(holder.pid).is_some_and(|at| at == holder.started)
-    })
 }
 
 /// A new id: name, day, and a few random letters; short enough to be typed.

@@ -41,7 +41,7 @@ pub(super) fn status(args: &StatusArgs, state_dir: &Path) -> Result<Exit, Comman
         return Ok(Exit::Done);
     }
     // one that an engine carries on needs no command
-    let next = match view.status.is_active() && state::is_live(&row) {
+    let next = match view.status.is_active() && row.live {
         true => vec![format!("ferry pause {}", row.id)],
         false => super::next::commands(&view),
     };

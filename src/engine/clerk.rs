@@ -30,7 +30,7 @@ pub async fn deliver(
     letter: Letter,
 ) -> Result<Option<String>, EngineError> {
     let masker = Masker::new(Vec::new()).map_err(|error| EngineError::Secret(error.to_string()))?;
-    let lease = store.claim(run, me /* MERGE false */).await?;
+    let lease = store.claim(run, me, false).await?;
     let done = async {
         let events = store.load(run, 1).await?;
         let options = crate::event::RunOptions::default();

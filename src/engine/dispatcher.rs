@@ -276,11 +276,14 @@ impl Dispatcher {
         error: StoreError,
         incoming: &mut Incoming,
     ) -> Result<(), EngineError> {
-        let again = matches!(error, StoreError::Io { .. } | StoreError::Locked { .. });
+        let again = matches!(
+            error,
+            StoreError::Io { .. } | StoreError::Full { .. } | StoreError::Locked { .. }
+        );
         if !again || self.trouble.is_some() {
             return Err(self.give_up(error, incoming).await);
         }
-        // MERGE make_room
+        self.store.make_room();
         let Ok(events) = self.store.load(&self.lease.run, 1).await else {
             return Err(self.give_up(error, incoming).await);
         };

@@ -40,7 +40,10 @@ pub(super) async fn commit(
             }
             Err(error) => error,
         };
-        let passes = matches!(error, StoreError::Io { .. } | StoreError::Locked { .. });
+        let passes = matches!(
+            error,
+            StoreError::Io { .. } | StoreError::Full { .. } | StoreError::Locked { .. }
+        );
         if !passes || !patient || began.elapsed() >= LONGEST {
             return Err(error);
         }
@@ -78,14 +81,13 @@ mod tests {
             at: 1,
             locks: Vec::new(),
         };
-        store.create(&new).await.unwrap();
         let me = Holder {
             who: "me".into(),
             host: "here".into(),
             pid: std::process::id(),
             started: 0,
         };
-        let lease = store.claim("r", &me).await.unwrap();
+        let lease = store.begin(&new, &me).await.unwrap();
         (Arc::new(store), lease)
     }
 

@@ -139,12 +139,9 @@ impl Engine {
                 self.go(state, shared, bus, lease, vec![planned], 1, None)
                     .await
             }
-            Start::Again { order, .. } => {
+            Start::Again { order, takeover } => {
                 let order = order.clone();
-                let lease = self
-                    .store
-                    .claim(&self.run, &self.holder /* MERGE *takeover */)
-                    .await?;
+                let lease = self.store.claim(&self.run, &self.holder, *takeover).await?;
                 failpoint::pass("claim.after", "");
                 let events = self.store.load(&self.run, 1).await;
                 let prepared = match events {
@@ -265,9 +262,7 @@ impl Engine {
             at: now_ms(),
             locks: locks.map(|lock| lock.value.clone()).collect(),
         };
-        // MERGE begin
-        self.store.create(&new).await?;
-        self.store.claim(&new.id, &self.holder).await
+        self.store.begin(&new, &self.holder).await
     }
 
     fn planned(&mut self, masker: &Masker) -> EventKind {

@@ -115,6 +115,11 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// The error about a journal of which no more can be read.
+    pub(super) fn unreadable(&self, what: &str) -> StoreError {
+        self.corrupt(format!("it cannot be read: {what}"))
+    }
+
     /// The error about the event behind the last one that held.
     fn corrupt(&self, what: String) -> StoreError {
         StoreError::Corrupt {

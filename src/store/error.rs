@@ -75,6 +75,37 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// The journal ends before what its witness saw: events were lost.
+    #[error(
+        "journal of run `{run}` lost events: its witness saw event {seen} {}",
+        end_words(*ends)
+    )]
+    Lost {
+        /// The run.
+        run: String,
+        /// The last event that the witness saw.
+        seen: u64,
+        /// Where the journal ends; event `ends + 1` is the first that is missing.
+        ends: u64,
+    },
+    /// An event of the journal is another than the one that its witness saw.
+    #[error(
+        "journal of run `{run}` was exchanged: event {seq} is not the one that its witness saw"
+    )]
+    Exchanged {
+        /// The run.
+        run: String,
+        /// The event.
+        seq: u64,
+    },
+    /// There is nothing to hold the journal against.
+    #[error("journal of run `{run}` has no witness: {}", why.words())]
+    Unwitnessed {
+        /// The run.
+        run: String,
+        /// Why.
+        why: Unwitnessed,
+    },
     /// The store's file is no database of ours, or is damaged.
     #[error("store `{}` is damaged: {what}", path.display())]
     Damaged {
@@ -99,6 +130,12 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// There is no room. Nothing was written.
+    #[error("store `{}`: the disk is full", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
     /// Reading or writing failed. After a failed write it is open whether it is in the store.
     #[error("store `{}`: {what}", path.display())]
     Io {
@@ -119,15 +156,65 @@ pub enum StoreError {
     },
 }
 
+/// Why a journal has no witness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwitnessed {
+    /// The file is not there.
+    Missing,
+    /// Neither of its two slots can be believed.
+    Damaged,
+}
+
+impl Unwitnessed {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Missing => "the file is missing",
+            Self::Damaged => "both of its slots are damaged",
+        }
+    }
+}
+
 impl StoreError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<&str> {
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Refused { hint, .. } => hint.as_str(),
+            Self::Newer { .. } => "use the version of ferry that wrote it, or a later one",
+            Self::Locked { .. } => "try again when the other process is done",
+            Self::Full { .. } => "free some space where the state directory is",
+            Self::Lost { .. } => {
+                "the database's `-wal` file was lost or damaged, or an older copy of the database \
+                 was put in its place: put the right files back; nothing is gone on with until then"
+            }
+            Self::Exchanged { .. } => {
+                "a copy of the database that went on elsewhere was put in its place: put the right \
+                 files back; nothing is gone on with until then"
+            }
+            Self::Unwitnessed { run, .. } => {
+                return Some(format!(
+                    "if nothing was restored or copied, `ferry doctor --rebuild-witness {run}` \
+                     makes a new one from the journal as it is"
+                ));
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+
+    /// The first event of the journal that is wrong or missing, if the error is about one.
+    pub fn first_bad(&self) -> Option<u64> {
         match self {
-            Self::Refused { hint, .. } => Some(hint),
-            Self::Newer { .. } => Some("use the version of ferry that wrote it, or a later one"),
-            Self::Locked { .. } => Some("try again when the other process is done"),
+            Self::Corrupt { seq, .. } | Self::Exchanged { seq, .. } => Some(*seq),
+            Self::Lost { ends, .. } => Some(ends + 1),
             _ => None,
         }
+    }
+}
+
+fn end_words(ends: u64) -> String {
+    match ends {
+        0 => "and there is none in the database".into(),
+        ends => format!("and the journal ends at event {ends}"),
     }
 }
 

@@ -43,6 +43,13 @@ impl fmt::Display for Holder {
     }
 }
 
+/// Name of this host, as holders have it.
+pub fn this_host() -> String {
+    let name = nix::unistd::gethostname();
+    let name = name.ok().and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| "unknown".into())
+}
+
 /// Start of a process on this host in clock ticks since boot, 0 where the system does not tell;
 /// `None` if there is no such process or only its remains.
 pub fn process_started(pid: u32) -> Option<u64> {

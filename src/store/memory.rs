@@ -53,7 +53,17 @@ impl Run {
             status: self.status,
             updated_at: self.events.last().map_or(self.new.at, |event| event.at),
             events: self.events.len() as u64,
+            live: (self.holder.as_ref()).is_some_and(|h| h.may_be_alive(&super::this_host())),
             holder: self.holder.clone(),
+        }
+    }
+
+    fn grant(&mut self, me: &Holder) -> Lease {
+        self.epoch += 1;
+        self.holder = Some(me.clone());
+        Lease {
+            run: self.new.id.clone(),
+            epoch: self.epoch,
         }
     }
 
@@ -119,8 +129,14 @@ impl Inner {
             .ok_or_else(|| StoreError::NoRun { run: id.to_owned() })
     }
 
-    /// Whoever is in the way of `me` taking the run.
-    fn in_the_way(&self, run: &Run, me: &Holder) -> Option<StoreError> {
+    /// Whoever is in the way of `me` taking the run, or one to be with these locks.
+    fn in_the_way(
+        &self,
+        id: &str,
+        locks: &[String],
+        me: &Holder,
+        takeover: bool,
+    ) -> Option<StoreError> {
         let held = |other: &Run, lock: Option<&String>| {
             let holder = other.holder.clone().filter(|h| h.may_be_alive(&me.host))?;
             Some(StoreError::Held {
@@ -129,32 +145,30 @@ impl Inner {
                 holder: Box::new(holder),
             })
         };
-        if run.holder.as_ref().is_some_and(|h| !h.is(me))
+        if !takeover
+            && let Some(run) = self.runs.get(id)
+            && run.holder.as_ref().is_some_and(|h| !h.is(me))
             && let Some(error) = held(run, None)
         {
             return Some(error);
         }
-        let others = self.runs.values().filter(|r| r.new.id != run.new.id);
+        let others = self.runs.values().filter(|r| r.new.id != id);
         others
             .filter_map(|other| {
-                let lock = other.new.locks.iter().find(|l| run.new.locks.contains(l));
+                let lock = other.new.locks.iter().find(|l| locks.contains(l));
                 lock.and_then(|lock| held(other, Some(lock)))
             })
             .next()
     }
-}
 
-#[async_trait]
-impl Store for MemoryStore {
-    async fn create(&self, run: &NewRun) -> Result<(), StoreError> {
-        let mut inner = self.lock();
-        if inner.runs.contains_key(&run.id) {
+    fn create(&mut self, run: &NewRun) -> Result<&mut Run, StoreError> {
+        if self.runs.contains_key(&run.id) {
             return Err(StoreError::Exists {
                 run: run.id.clone(),
             });
         }
         let new = Run {
-            number: inner.runs.len(),
+            number: self.runs.len(),
             new: run.clone(),
             status: RunStatus::default(),
             epoch: 0,
@@ -164,22 +178,33 @@ impl Store for MemoryStore {
             inbox: Vec::new(),
             mail: 0,
         };
-        inner.runs.insert(run.id.clone(), new);
-        Ok(())
+        Ok(self.runs.entry(run.id.clone()).or_insert(new))
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn create(&self, run: &NewRun) -> Result<(), StoreError> {
+        self.lock().create(run).map(drop)
     }
 
-    async fn claim(&self, run: &str, me: &Holder) -> Result<Lease, StoreError> {
+    async fn begin(&self, run: &NewRun, me: &Holder) -> Result<Lease, StoreError> {
         let mut inner = self.lock();
-        if let Some(error) = inner.in_the_way(inner.run(run)?, me) {
+        if !inner.runs.contains_key(&run.id)
+            && let Some(error) = inner.in_the_way(&run.id, &run.locks, me, false)
+        {
             return Err(error);
         }
-        let row = inner.run_mut(run)?;
-        row.epoch += 1;
-        row.holder = Some(me.clone());
-        Ok(Lease {
-            run: run.to_owned(),
-            epoch: row.epoch,
-        })
+        Ok(inner.create(run)?.grant(me))
+    }
+
+    async fn claim(&self, run: &str, me: &Holder, takeover: bool) -> Result<Lease, StoreError> {
+        let mut inner = self.lock();
+        let locks = &inner.run(run)?.new.locks;
+        if let Some(error) = inner.in_the_way(run, locks, me, takeover) {
+            return Err(error);
+        }
+        Ok(inner.run_mut(run)?.grant(me))
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
@@ -295,6 +320,7 @@ impl Store for MemoryStore {
         Ok(Verified {
             events: events.len() as u64,
             head: chain::hex(&head),
+            witness: None,
         })
     }
 }

@@ -17,10 +17,10 @@ use serde_json::Value;
 
 use crate::event::{Event, RunStatus};
 
-pub use error::StoreError;
-pub use holder::{Holder, process_started};
+pub use error::{StoreError, Unwitnessed};
+pub use holder::{Holder, process_started, this_host};
 pub use memory::MemoryStore;
-pub use sqlite::SqliteStore;
+pub use sqlite::{Examined, Liveness, SqliteStore, Surroundings};
 
 /// The right to write one run's journal, until somebody is granted a later epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,8 @@ pub struct RunRow {
     pub events: u64,
     /// Who holds it; it may be dead.
     pub holder: Option<Holder>,
+    /// Whether the holder may be alive. A run on its way without one was interrupted.
+    pub live: bool,
 }
 
 /// A message to a run, from any process.
@@ -101,13 +103,15 @@ pub struct InboxItem {
     pub body: Value,
 }
 
-/// A journal whose hash chain holds.
+/// A journal whose hash chain holds and that has all that its witness saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// Events in it.
     pub events: u64,
     /// The last link, SHA-256 in hexadecimal; of an empty journal, that of the run's id.
     pub head: String,
+    /// The event that the witness saw last; `None` where the store keeps no witness, or none yet.
+    pub witness: Option<u64>,
 }
 
 /// Keeps journals, inboxes and leases. One conformance suite holds for every store.
@@ -118,9 +122,18 @@ pub trait Store: Send + Sync {
     /// Creates a run with an empty journal. [`StoreError::Exists`] if the id is taken.
     async fn create(&self, run: &NewRun) -> Result<(), StoreError>;
 
+    /// Creates a run with an empty journal and takes it for `me`, both or neither.
+    /// [`StoreError::Exists`] if the id is taken, [`StoreError::Held`] as by
+    /// [`claim`](Self::claim) if somebody has one of its locks.
+    async fn begin(&self, run: &NewRun, me: &Holder) -> Result<Lease, StoreError>;
+
     /// Takes the run for `me`, at a new epoch. [`StoreError::Held`] if another process that may
     /// be alive holds it, or if one that may be alive holds another run with a lock of this one.
-    async fn claim(&self, run: &str, me: &Holder) -> Result<Lease, StoreError>;
+    /// With `takeover` whoever holds the run itself loses it with the next commit, alive or not;
+    /// who holds a lock through another run is left alone.
+    ///
+    /// Refused as by [`verify`](Self::verify) if the journal is behind its witness.
+    async fn claim(&self, run: &str, me: &Holder, takeover: bool) -> Result<Lease, StoreError>;
 
     /// Gives the run up. [`StoreError::Fenced`] if a later epoch was granted.
     async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
@@ -152,8 +165,15 @@ pub trait Store: Send + Sync {
     /// last call returned, 0 at first; the number only rises and says nothing else. A hint.
     async fn changed(&self, run: &str, since: u64, max_wait: Duration) -> Result<u64, StoreError>;
 
-    /// Reads the whole journal and checks its hash chain: [`StoreError::Corrupt`].
+    /// Reads the whole journal, checks its hash chain ([`StoreError::Corrupt`]) and holds it against
+    /// its witness: [`StoreError::Lost`], [`StoreError::Exchanged`], [`StoreError::Unwitnessed`].
     async fn verify(&self, run: &str) -> Result<Verified, StoreError>;
+
+    /// Frees the space that is kept for the last events of a run on a full disk; whether there was
+    /// some. It is put aside again when the store is next opened.
+    fn make_room(&self) -> bool {
+        false
+    }
 }
 
 /// Whether the batch's events go on from `head`.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection as _, Row as _, SqlSafeStr};
 
-use super::schema;
+use super::{place, schema};
 use crate::store::StoreError;
 
 /// How often opening is tried again while another process creates the store.
@@ -20,6 +20,9 @@ pub(super) struct Connection {
     options: SqliteConnectOptions,
     writes: bool,
     open: Option<SqliteConnection>,
+    /// A write or a sync failed. What the log holds since then may not be on the disk, although it
+    /// can be read.
+    doubted: bool,
 }
 
 impl Connection {
@@ -43,13 +46,18 @@ impl Connection {
             options,
             writes,
             open: None,
+            doubted: false,
         }
     }
 
     /// The connection, opened and checked.
     pub(super) async fn get(&mut self) -> Result<&mut SqliteConnection, StoreError> {
         if self.open.is_none() {
-            self.open = Some(self.connect().await?);
+            let mut open = self.connect().await?;
+            if self.doubted {
+                self.settle(&mut open).await?;
+            }
+            self.open = Some(open);
         }
         Ok(self.open.as_mut().expect("it was opened above"))
     }
@@ -61,7 +69,22 @@ impl Connection {
         if !matches!(error, StoreError::Locked { .. }) {
             self.open = None;
         }
+        self.doubted |= self.writes && matches!(error, StoreError::Io { .. });
         error
+    }
+
+    /// Moves the log into the database, so that what is read from now on was written and synced
+    /// again: a system that failed to write a page may say later that all is well.
+    async fn settle(&mut self, open: &mut SqliteConnection) -> Result<(), StoreError> {
+        let row = sqlx::query("PRAGMA wal_checkpoint(FULL)")
+            .fetch_one(open)
+            .await;
+        let busy = row.and_then(|row| row.try_get::<i64, _>(0));
+        match busy.map_err(|error| translate(&self.path, &error))? {
+            0 => self.doubted = false,
+            _ => return Err(self.busy()),
+        }
+        Ok(())
     }
 
     /// Others were always faster.
@@ -102,10 +125,16 @@ impl Connection {
         check_library(&self.path, &text("version")?)?;
         let (application, version) = (number("application_id")?, number("user_version")?);
         if number("objects")? == 0 && application == 0 && self.writes {
-            sqlx::raw_sql(schema::CREATE.into_sql_str())
-                .execute(&mut open)
-                .await
-                .map_err(failed)?;
+            let dir = self.path.parent().unwrap_or(&self.path);
+            place::refuse_remains(dir, &self.path)?;
+            // The tables into the database itself: a log that is lost later must not look like a
+            // store that was never used.
+            for sql in [schema::CREATE, "PRAGMA wal_checkpoint(TRUNCATE)"] {
+                sqlx::raw_sql(sql.into_sql_str())
+                    .execute(&mut open)
+                    .await
+                    .map_err(failed)?;
+            }
         } else {
             check_format(&self.path, application, version)?;
         }
@@ -190,6 +219,7 @@ fn translate(path: &Path, error: &sqlx::Error) -> StoreError {
     match error.as_database_error().and_then(primary) {
         Some(5 | 6) => StoreError::Locked { path },
         Some(11 | 26) => StoreError::Damaged { path, what },
+        Some(13) => StoreError::Full { path },
         _ => StoreError::Io { path, what },
     }
 }

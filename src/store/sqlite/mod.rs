@@ -3,10 +3,16 @@
 //! Main type: [`SqliteStore`]. One connection writes, behind a lock; one reads beside it, opened
 //! when something is read. It never keeps the journal in memory, only the head of what it writes.
 
+mod claim;
+mod examine;
+mod guard;
+mod keeper;
 mod link;
 mod place;
+mod proof;
 mod read;
 mod schema;
+mod witness;
 mod write;
 
 use std::collections::HashMap;
@@ -17,12 +23,16 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 
-use super::chain::Link;
+use super::chain::{self, Link};
 use super::{
     Batch, Dispatched, Holder, InboxItem, Lease, NewRun, RunRow, Store, StoreError, Verified,
 };
 use crate::event::Event;
+use guard::Guard;
+use keeper::Keeper;
 use link::Connection;
+
+pub use examine::{Examined, Liveness, Surroundings};
 
 /// How often other processes are looked for while waiting for a change.
 const POLL: Duration = Duration::from_millis(50);
@@ -32,6 +42,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Journal, inbox and leases in `ferry.db` of one directory.
 pub struct SqliteStore {
+    dir: PathBuf,
     path: PathBuf,
     /// `None`: opened for reading only.
     writer: Option<Mutex<Writer>>,
@@ -42,8 +53,24 @@ pub struct SqliteStore {
 
 /// The connection that writes, and what it knows of the journals that it writes.
 struct Writer {
+    dir: PathBuf,
     link: Connection,
-    heads: HashMap<String, Head>,
+    runs: HashMap<String, Held>,
+    /// Whether journals are witnessed; only a bench leaves it out.
+    witnessed: bool,
+}
+
+/// A run that this handle writes.
+struct Held {
+    epoch: u64,
+    /// The end of its journal; `None`: to be read again.
+    head: Option<Head>,
+    /// The last seq that was said to be written.
+    acknowledged: u64,
+    /// `None`: to be opened, again after a failure.
+    keeper: Option<Keeper>,
+    /// The kernel's locks, held as long as this is.
+    guard: Guard,
 }
 
 /// The end of a journal.
@@ -53,34 +80,59 @@ struct Head {
     link: Link,
 }
 
+impl Head {
+    /// That of an empty journal.
+    fn origin(run: &str) -> Self {
+        let link = chain::origin(run);
+        Self { seq: 0, link }
+    }
+}
+
 impl SqliteStore {
     /// Opens the store in `dir` to write and read, and creates it if there is none.
     ///
     /// [`StoreError::Refused`] for a directory that everybody can get at, a network file system,
-    /// or a version of SQLite that loses commits; [`StoreError::Newer`] for a later format.
+    /// or a version of SQLite that loses commits; [`StoreError::Newer`] for a later format;
+    /// [`StoreError::Damaged`] if the database is gone and witnesses of its journals are not.
     pub async fn open(dir: &Path) -> Result<Self, StoreError> {
+        Self::open_to_write(dir, true).await
+    }
+
+    /// As [`open`](Self::open), without witnesses: what a bench holds the other one against.
+    #[doc(hidden)]
+    pub async fn open_unwitnessed(dir: &Path) -> Result<Self, StoreError> {
+        Self::open_to_write(dir, false).await
+    }
+
+    async fn open_to_write(dir: &Path, witnessed: bool) -> Result<Self, StoreError> {
         let (path, is_new) = place::prepare(dir)?;
         let mut link = Connection::writer(&path);
         link.get().await?;
         if is_new {
             place::sync(dir)?;
         }
-        let heads = HashMap::new();
-        let writer = Writer { link, heads };
-        Ok(Self::new(path, Some(Mutex::new(writer))))
+        place::put_ballast(dir);
+        let writer = Writer {
+            dir: dir.to_owned(),
+            link,
+            runs: HashMap::new(),
+            witnessed,
+        };
+        Ok(Self::new(dir, path, Some(Mutex::new(writer))))
     }
 
     /// Opens the store in `dir` to read, beside an engine or without one.
     /// [`StoreError::NoStore`] if there is none.
     pub async fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
-        let store = Self::new(place::existing(dir)?, None);
+        let store = Self::new(dir, place::existing(dir)?, None);
         store.reader.lock().await.get().await?;
         Ok(store)
     }
 
-    fn new(path: PathBuf, writer: Option<Mutex<Writer>>) -> Self {
+    fn new(dir: &Path, path: PathBuf, writer: Option<Mutex<Writer>>) -> Self {
         Self {
             reader: Mutex::new(Connection::reader(&path)),
+            dir: dir.to_owned(),
             path,
             writer,
             bell: watch::Sender::new(()),
@@ -95,6 +147,15 @@ impl SqliteStore {
             Some(writer) => writer.into_inner().link.close().await,
             None => Ok(()),
         }
+    }
+
+    async fn rows(&self, run: Option<&str>) -> Result<Vec<RunRow>, StoreError> {
+        let mut rows = read::rows(&mut *self.reader.lock().await, run).await?;
+        for row in &mut rows {
+            let holder = row.holder.as_ref();
+            row.live = holder.is_some_and(|h| self.liveness(&row.id, h) != Liveness::Gone);
+        }
+        Ok(rows)
     }
 
     fn writer(&self) -> Result<&Mutex<Writer>, StoreError> {
@@ -112,8 +173,12 @@ impl Store for SqliteStore {
         self.writer()?.lock().await.create(run).await
     }
 
-    async fn claim(&self, run: &str, me: &Holder) -> Result<Lease, StoreError> {
-        self.writer()?.lock().await.claim(run, me).await
+    async fn begin(&self, run: &NewRun, me: &Holder) -> Result<Lease, StoreError> {
+        self.writer()?.lock().await.begin(run, me).await
+    }
+
+    async fn claim(&self, run: &str, me: &Holder, takeover: bool) -> Result<Lease, StoreError> {
+        self.writer()?.lock().await.claim(run, me, takeover).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
@@ -146,12 +211,11 @@ impl Store for SqliteStore {
     }
 
     async fn runs(&self) -> Result<Vec<RunRow>, StoreError> {
-        read::rows(&mut *self.reader.lock().await, None).await
+        self.rows(None).await
     }
 
     async fn find(&self, run: &str) -> Result<Option<RunRow>, StoreError> {
-        let rows = read::rows(&mut *self.reader.lock().await, Some(run)).await?;
-        Ok(rows.into_iter().next())
+        Ok(self.rows(Some(run)).await?.into_iter().next())
     }
 
     async fn changed(&self, run: &str, since: u64, max_wait: Duration) -> Result<u64, StoreError> {
@@ -169,6 +233,13 @@ impl Store for SqliteStore {
     }
 
     async fn verify(&self, run: &str) -> Result<Verified, StoreError> {
-        read::verify(&mut *self.reader.lock().await, run).await
+        // Before the journal: one that is written meanwhile can only be further than it says.
+        let found = witness::read(&self.dir, run);
+        let found = found.map_err(|error| proof::unreadable(&self.dir, run, &error))?;
+        read::verify(&mut *self.reader.lock().await, run, &found).await
+    }
+
+    fn make_room(&self) -> bool {
+        place::drop_ballast(&self.dir)
     }
 }

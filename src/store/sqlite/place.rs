@@ -5,10 +5,23 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
+use super::witness;
 use crate::store::StoreError;
+use crate::store::chain::hex;
 
 /// The database's name in the directory.
 const FILE: &str = "ferry.db";
+
+/// Name of the file that keeps space for the last events.
+const BALLAST: &str = "ballast";
+
+/// Its size in bytes.
+const BALLAST_SIZE: u64 = 1 << 20;
+
+/// File systems allow 255 bytes; what is put before and behind a name needs some.
+const LONGEST_NAME: usize = 200;
 
 /// Creates what is missing and checks the directory; the database's path, and whether it is new.
 pub(super) fn prepare(dir: &Path) -> Result<(PathBuf, bool), StoreError> {
@@ -20,6 +33,7 @@ pub(super) fn prepare(dir: &Path) -> Result<(PathBuf, bool), StoreError> {
     }
     let file = dir.join(FILE);
     if !fs::exists(&file).map_err(|e| failed(&e))? {
+        refuse_remains(dir, &file)?;
         tighten(dir)?;
     }
     check(dir)?;
@@ -30,6 +44,18 @@ pub(super) fn prepare(dir: &Path) -> Result<(PathBuf, bool), StoreError> {
         Ok(_) => Ok((file, true)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok((file, false)),
         Err(error) => Err(io_error(&file, &error)),
+    }
+}
+
+/// A database that is gone while the witnesses of its journals are there was not yet to be created.
+pub(super) fn refuse_remains(dir: &Path, file: &Path) -> Result<(), StoreError> {
+    let runs = witness::names(dir).map_err(|error| io_error(dir, &error))?;
+    match runs.first() {
+        None => Ok(()),
+        Some(run) => Err(StoreError::Damaged {
+            path: file.to_owned(),
+            what: format!("it is empty or gone, but there are witnesses of journals (run `{run}`)"),
+        }),
     }
 }
 
@@ -121,16 +147,139 @@ fn network_name(magic: i128) -> Option<&'static str> {
     })
 }
 
-fn io_error(path: &Path, error: &io::Error) -> StoreError {
-    StoreError::Io {
-        path: path.to_owned(),
-        what: error.to_string(),
+/// What reading or writing in the directory came to.
+pub(super) fn io_error(path: &Path, error: &io::Error) -> StoreError {
+    let path = path.to_owned();
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { path },
+        _ => StoreError::Io {
+            path,
+            what: error.to_string(),
+        },
     }
+}
+
+/// A name that a user or a runbook gave, as the name of a file: nothing in it leads elsewhere.
+pub(super) fn file_name(name: &str) -> String {
+    use std::fmt::Write as _;
+    let mut made = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => made.push(char::from(byte)),
+            _ => drop(write!(made, "%{byte:02X}")),
+        }
+    }
+    if made.len() <= LONGEST_NAME {
+        return made;
+    }
+    format!("={}", hex(&Sha256::digest(name).into()))
+}
+
+/// The way back of [`file_name`]; `None` for what it did not make, or made of a name that is too long.
+pub(super) fn name_of(file: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(file.len());
+    let mut rest = file.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                let digits = std::str::from_utf8(&digits).ok()?;
+                bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            }
+            _ => bytes.push(byte),
+        }
+    }
+    let name = String::from_utf8(bytes).ok()?;
+    (file_name(&name) == file).then_some(name)
+}
+
+/// Puts space aside for the last events on a full disk, if there is some to spare. Without it a full
+/// disk is told all the same.
+pub(super) fn put_ballast(dir: &Path) {
+    let path = dir.join(BALLAST);
+    if fs::exists(&path).unwrap_or(true) || free(dir).is_ok_and(|free| free < 16 * BALLAST_SIZE) {
+        return;
+    }
+    let mut options = fs::OpenOptions::new();
+    let options = options.write(true).create_new(true).mode(0o600);
+    let put = options.open(&path).and_then(|file| allocate(&file));
+    if put.is_err() {
+        let _ = fs::remove_file(&path);
+    }
+}
+
+/// Really allocated: a hole would free nothing.
+fn allocate(file: &fs::File) -> io::Result<()> {
+    let size = usize::try_from(BALLAST_SIZE).expect("a MiB");
+    #[cfg(target_os = "linux")]
+    if nix::fcntl::posix_fallocate(file, 0, i64::from(1 << 20)).is_ok() {
+        return Ok(());
+    }
+    io::Write::write_all(&mut &*file, &vec![0xfe; size])
+}
+
+/// Frees the space that was put aside; whether there was some.
+pub(super) fn drop_ballast(dir: &Path) -> bool {
+    fs::remove_file(dir.join(BALLAST)).is_ok()
+}
+
+/// Whether space is put aside.
+pub(super) fn has_ballast(dir: &Path) -> bool {
+    fs::metadata(dir.join(BALLAST)).is_ok_and(|data| data.blocks() * 512 >= BALLAST_SIZE)
+}
+
+/// Bytes that this user can still write.
+pub(super) fn free(dir: &Path) -> Result<u64, StoreError> {
+    let stat = nix::sys::statvfs::statvfs(dir).map_err(|e| io_error(dir, &e.into()))?;
+    Ok(stat.blocks_available() * stat.fragment_size())
+}
+
+/// Name of the file system, or its magic number.
+#[cfg(target_os = "linux")]
+pub(super) fn file_system(dir: &Path) -> Result<String, StoreError> {
+    let stat = nix::sys::statfs::statfs(dir).map_err(|e| io_error(dir, &e.into()))?;
+    let magic = i128::from(stat.filesystem_type().0) & 0xffff_ffff;
+    let known = match magic {
+        0xef53 => Some("ext4"),
+        0x5846_5342 => Some("xfs"),
+        0x9123_683e => Some("btrfs"),
+        0x0102_1994 => Some("tmpfs"),
+        0x2fc1_2fc1 => Some("zfs"),
+        0x794c_7630 => Some("overlay"),
+        0xf2f5_2010 => Some("f2fs"),
+        other => network_name(other),
+    };
+    Ok(known.map_or_else(|| format!("{magic:#x}"), str::to_owned))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn file_system(_: &Path) -> Result<String, StoreError> {
+    Ok("unknown".into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_stay_in_their_directory_and_come_back() {
+        for (name, file) in [
+            ("cache-20260101-ab2c", "cache-20260101-ab2c"),
+            ("../x", "%2E%2E%2Fx"),
+            ("redis:a/b", "redis%3Aa%2Fb"),
+            ("", ""),
+            ("\u{e9}%", "%C3%A9%25"),
+        ] {
+            assert_eq!(file_name(name), file);
+            assert_eq!(name_of(file).as_deref(), Some(name));
+        }
+        let long = "x/".repeat(200);
+        assert_eq!(file_name(&long).len(), 65);
+        assert_ne!(file_name(&long), file_name(&"x/".repeat(201)));
+        for file in [&*file_name(&long), "a.1.new", "%zz", "%2"] {
+            assert_eq!(name_of(file), None);
+        }
+    }
 
     #[test]
     fn network_file_systems_are_known_by_their_magic_numbers() {

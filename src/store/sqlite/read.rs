@@ -6,7 +6,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, ValueRef as _};
 
 use super::link::Connection;
-use super::schema;
+use super::proof::{compare, lost, unwitnessed};
+use super::witness::Found;
+use super::{Head, schema};
 use crate::event::{Event, RunStatus};
 use crate::store::chain::{self, Link, Row, Walk};
 use crate::store::{Dispatched, Holder, InboxItem, RunRow, StoreError, Verified};
@@ -26,15 +28,53 @@ pub(super) async fn load(
     Ok(events)
 }
 
-/// Checks the whole chain.
-pub(super) async fn verify(link: &mut Connection, run: &str) -> Result<Verified, StoreError> {
-    let (seq, link) = walk(link, run, 1, |walk, at, body| {
+/// Checks the whole chain; its end.
+pub(super) async fn whole_chain(link: &mut Connection, run: &str) -> Result<Head, StoreError> {
+    walk(link, run, 1, |walk, at, body| {
         walk.event(at, body).map(|_| ())
     })
-    .await?;
+    .await
+}
+
+/// Checks the whole chain and holds it against what the witness said before.
+pub(super) async fn verify(
+    link: &mut Connection,
+    run: &str,
+    found: &Found,
+) -> Result<Verified, StoreError> {
+    let seen = match found {
+        Found::Seen { head, .. } => Some(*head),
+        Found::Nothing | Found::Damaged => None,
+    };
+    let mut exchanged = Ok(());
+    let head = walk(link, run, 1, |walk, at, body| {
+        if let Some(seen) = seen.filter(|seen| seen.seq == walk.seq) {
+            exchanged = compare(run, seen, walk.link);
+        }
+        walk.event(at, body).map(|_| ())
+    });
+    let head = match head.await {
+        Err(StoreError::NoRun { .. }) => match seen.filter(|seen| seen.seq > 0) {
+            Some(seen) => return Err(lost(run, seen.seq, 0)),
+            None => {
+                return Err(StoreError::NoRun {
+                    run: run.to_owned(),
+                });
+            }
+        },
+        other => other?,
+    };
+    exchanged?;
+    if let Some(seen) = seen.filter(|seen| seen.seq > head.seq) {
+        return Err(lost(run, seen.seq, head.seq));
+    }
+    if let Some(error) = unwitnessed(run, found, head.seq) {
+        return Err(error);
+    }
     Ok(Verified {
-        events: seq,
-        head: chain::hex(&link),
+        events: head.seq,
+        head: chain::hex(&head.link),
+        witness: seen.map(|seen| seen.seq),
     })
 }
 
@@ -44,7 +84,7 @@ async fn walk(
     run: &str,
     from: u64,
     mut take: impl FnMut(&Walk<'_>, i64, &str) -> Result<(), StoreError>,
-) -> Result<(u64, Link), StoreError> {
+) -> Result<Head, StoreError> {
     // Read before the events, so that the journal can only be longer than it says.
     let known = head_seen(link, run).await?;
     let before = from.saturating_sub(1);
@@ -80,10 +120,16 @@ async fn walk(
     }
     drop(rows);
     if let Some(error) = failure {
-        return Err(link.failed(&error));
+        return Err(match link.failed(&error) {
+            StoreError::Damaged { what, .. } => walk.unreadable(&what),
+            other => other,
+        });
     }
     walk.end(known)?;
-    Ok((walk.seq, walk.link))
+    Ok(Head {
+        seq: walk.seq,
+        link: walk.link,
+    })
 }
 
 /// The length that the journal had when the run's status last changed.
@@ -138,18 +184,38 @@ pub(super) async fn rows(
 ) -> Result<Vec<RunRow>, StoreError> {
     let query = sqlx::query(schema::RUNS).bind(run);
     all(link, query, |row| {
-        let status = Value::String(row.try_get("status")?);
         Ok(RunRow {
             id: row.try_get("id")?,
             name: row.try_get("name")?,
             created_at: row.try_get("created")?,
-            status: serde_json::from_value(status).map_err(|e| sqlx::Error::Decode(e.into()))?,
+            status: status(row)?,
             updated_at: row.try_get("updated")?,
             events: whole(row.try_get("events")?),
             holder: holder(row)?,
+            live: false,
         })
     })
     .await
+}
+
+/// Ids of the runs, newest first.
+pub(super) async fn names(link: &mut Connection) -> Result<Vec<String>, StoreError> {
+    all(link, sqlx::query(schema::NAMES), |row| row.try_get(0)).await
+}
+
+/// Where a run stands and who holds it, without a look at its journal.
+pub(super) async fn standing(
+    link: &mut Connection,
+    run: &str,
+) -> Result<Option<(RunStatus, Option<Holder>)>, StoreError> {
+    let query = sqlx::query(schema::STANDING).bind(run);
+    let found = all(link, query, |row| Ok((status(row)?, holder(row)?))).await?;
+    Ok(found.into_iter().next())
+}
+
+fn status(row: &SqliteRow) -> Result<RunStatus, sqlx::Error> {
+    let status = Value::String(row.try_get("status")?);
+    serde_json::from_value(status).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// The number that `changed` compares.

@@ -136,14 +136,36 @@ pub(super) const HEAD: &str =
 pub(super) const NEW_RUN: &str =
     "INSERT INTO run (id, name, created, status, locks) VALUES (?1, ?2, ?3, ?4, ?5)";
 
-/// The run, and the held runs that share a lock with it (`lock` is null for the run itself).
+/// The hash of an event.
+pub(super) const HASH: &str = "SELECT hash FROM event WHERE run = ?1 AND seq = ?2";
+
+/// Where a run stands, and who holds it, from its own row alone.
+pub(super) const STANDING: &str = "SELECT status, who, host, pid, started FROM run WHERE id = ?1";
+
+/// Ids of the runs, newest first, from the table of runs alone.
+pub(super) const NAMES: &str = "SELECT id FROM run ORDER BY created DESC, rowid DESC";
+
+/// The run, and the held runs that share a lock with it (`lock` is null for the run itself); `?2`:
+/// the locks of a run to be.
 pub(super) const RIVALS: &str = "
-SELECT r.id, r.epoch, r.who, r.host, r.pid, r.started, NULL AS lock FROM run r WHERE r.id = ?1
+SELECT r.id, r.epoch, r.locks, r.who, r.host, r.pid, r.started, NULL AS lock
+FROM run r WHERE r.id = ?1
 UNION ALL
-SELECT r.id, r.epoch, r.who, r.host, r.pid, r.started, min(theirs.value) AS lock
-FROM run me, json_each(me.locks) mine, run r, json_each(r.locks) theirs
-WHERE me.id = ?1 AND r.id <> ?1 AND r.pid IS NOT NULL AND theirs.value = mine.value
+SELECT r.id, r.epoch, r.locks, r.who, r.host, r.pid, r.started, min(theirs.value) AS lock
+FROM json_each(coalesce(?2, (SELECT locks FROM run WHERE id = ?1), '[]')) mine,
+  run r, json_each(r.locks) theirs
+WHERE r.id <> ?1 AND r.pid IS NOT NULL AND theirs.value = mine.value
 GROUP BY r.id";
+
+/// Creates a run that is held, at epoch 1, if no rival holds one of its locks: `?10` as `?7` of
+/// [`GRANT`].
+pub(super) const BEGIN: &str = "
+INSERT INTO run (id, name, created, status, locks, epoch, who, host, pid, started)
+SELECT ?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?9 WHERE NOT EXISTS (
+  SELECT 1 FROM json_each(?5) mine, run r, json_each(r.locks) theirs
+  WHERE r.pid IS NOT NULL AND theirs.value = mine.value AND NOT EXISTS (
+    SELECT 1 FROM json_each(?10) dead
+    WHERE dead.value ->> 0 = r.id AND dead.value ->> 1 = r.epoch))";
 
 /// Grants the run if nothing happened since [`RIVALS`] was read: `?2` is the epoch seen, `?7` the
 /// rivals that are dead, as `[[id, epoch], ...]`.

@@ -2,101 +2,17 @@
 
 use serde_json::{Value, json};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 
+use super::keeper::Keeper;
 use super::link::broken_rule;
+use super::proof::lost;
 use super::read::{self, hash_of, int};
 use super::{Head, Writer, schema};
 use crate::event::{Event, RunStatus};
 use crate::failpoint;
-use crate::store::{Batch, Holder, Lease, NewRun, StoreError, chain, check_order};
-
-/// How often a claim looks again when others claim at the same time.
-const CLAIM_TRIES: u32 = 16;
-
-/// A run on the way of a claim.
-struct Rival {
-    run: String,
-    epoch: u64,
-    lock: Option<String>,
-    holder: Option<Holder>,
-}
+use crate::store::{Batch, Lease, StoreError, chain, check_order};
 
 impl Writer {
-    pub(super) async fn create(&mut self, run: &NewRun) -> Result<(), StoreError> {
-        let query = sqlx::query(schema::NEW_RUN)
-            .bind(&run.id)
-            .bind(&run.name)
-            .bind(run.at)
-            .bind(read::status_text(RunStatus::default()))
-            .bind(json!(run.locks).to_string());
-        match query.execute(self.link.get().await?).await {
-            Ok(_) => Ok(()),
-            Err(error) if broken_rule(&error).is_some() => Err(StoreError::Exists {
-                run: run.id.clone(),
-            }),
-            Err(error) => Err(self.link.failed(&error)),
-        }
-    }
-
-    pub(super) async fn claim(&mut self, run: &str, me: &Holder) -> Result<Lease, StoreError> {
-        for _ in 0..CLAIM_TRIES {
-            let rivals = self.rivals(run).await?;
-            let Some(own) = rivals.first().filter(|rival| rival.lock.is_none()) else {
-                return Err(StoreError::NoRun {
-                    run: run.to_owned(),
-                });
-            };
-            if let Some(held) = rivals.iter().find_map(|rival| held(rival, me)) {
-                return Err(held);
-            }
-            let dead: Vec<_> = rivals[1..]
-                .iter()
-                .map(|r| json!([r.run, r.epoch]))
-                .collect();
-            let query = sqlx::query(schema::GRANT)
-                .bind(run)
-                .bind(int(own.epoch))
-                .bind(&me.who)
-                .bind(&me.host)
-                .bind(i64::from(me.pid))
-                .bind(int(me.started))
-                .bind(json!(dead).to_string());
-            let done = query.execute(self.link.get().await?).await;
-            let done = done.map_err(|error| self.link.failed(&error))?;
-            if done.rows_affected() == 1 {
-                self.heads.remove(run);
-                failpoint::pass("claim.after", run);
-                return Ok(Lease {
-                    run: run.to_owned(),
-                    epoch: own.epoch + 1,
-                });
-            }
-        }
-        Err(self.link.busy())
-    }
-
-    /// The run itself first, then held runs that share a lock with it.
-    async fn rivals(&mut self, run: &str) -> Result<Vec<Rival>, StoreError> {
-        let query = sqlx::query(schema::RIVALS).bind(run);
-        let rows = query.fetch_all(self.link.get().await?).await;
-        let rivals = rows.and_then(|rows| rows.iter().map(rival).collect());
-        rivals.map_err(|error| self.link.failed(&error))
-    }
-
-    pub(super) async fn release(&mut self, lease: &Lease) -> Result<(), StoreError> {
-        self.heads.remove(&lease.run);
-        let query = sqlx::query(schema::RELEASE)
-            .bind(&lease.run)
-            .bind(int(lease.epoch));
-        let done = query.execute(self.link.get().await?).await;
-        let done = done.map_err(|error| self.link.failed(&error))?;
-        if done.rows_affected() == 0 {
-            return Err(self.fenced(lease).await?);
-        }
-        Ok(())
-    }
-
     pub(super) async fn send(
         &mut self,
         run: &str,
@@ -119,17 +35,24 @@ impl Writer {
         Ok(read::whole(done.last_insert_rowid()))
     }
 
-    /// One statement, one round trip to the connection's thread, one sync.
+    /// One statement, one round trip to the connection's thread, one sync; the witness is synced
+    /// beside it, up to the event before.
     pub(super) async fn commit(&mut self, lease: &Lease, batch: Batch) -> Result<u64, StoreError> {
         // The head is put back only when the commit is known to be done: after a failure or a
         // caller that went away, it is read again.
-        let mut head = match self.heads.remove(&lease.run) {
+        let known = self
+            .runs
+            .get_mut(&lease.run)
+            .and_then(|held| held.head.take());
+        let mut head = match known {
             Some(head) => head,
             None => self.head(&lease.run).await?,
         };
+        self.prepare(&lease.run, head).await?;
         if let Err(error) = check_order(&lease.run, head.seq, &batch.events) {
             return Err(self.fence_first(lease, error).await?);
         }
+        let before = head;
         let mut rows = Vec::with_capacity(batch.events.len());
         for event in &batch.events {
             rows.push(Row::next(&mut head, event));
@@ -141,18 +64,39 @@ impl Writer {
             [first, second] => two(lease, first, second, extras),
             rows => many(lease, rows, extras),
         };
+        if let Some(keeper) = self.keeper(&lease.run) {
+            keeper.sync(before);
+        }
         let link = self.link.get().await?;
         let done = match failpoint::io("journal.write") {
             Ok(()) => query.execute(link).await,
             Err(error) => Err(sqlx::Error::Io(error)),
         };
-        match done {
-            Ok(_) => {
-                self.heads.insert(lease.run.clone(), head);
-                Ok(head.seq)
-            }
-            Err(error) => Err(self.not_committed(lease, batch, &error).await?),
+        if let Err(error) = done {
+            return Err(self.not_committed(lease, batch, &error).await?);
         }
+        if let Some(held) = self.runs.get_mut(&lease.run) {
+            held.acknowledged = head.seq;
+        }
+        self.witness_at(&lease.run, before.seq).await?;
+        let stops = batch.status.is_some_and(RunStatus::is_over);
+        if let Some(keeper) = self.keeper(&lease.run) {
+            match stops {
+                true => keeper.sync(head),
+                false => keeper.reached(head),
+            }
+        }
+        if stops {
+            self.witness_at(&lease.run, head.seq).await?;
+        }
+        if let Some(held) = self.runs.get_mut(&lease.run) {
+            held.head = Some(head);
+        }
+        Ok(head.seq)
+    }
+
+    fn keeper(&self, run: &str) -> Option<&Keeper> {
+        self.runs.get(run).and_then(|held| held.keeper.as_ref())
     }
 
     async fn not_committed(
@@ -177,7 +121,8 @@ impl Writer {
         })
     }
 
-    async fn head(&mut self, run: &str) -> Result<Head, StoreError> {
+    /// The journal's end, which must be no earlier than what was said to be written.
+    pub(super) async fn head(&mut self, run: &str) -> Result<Head, StoreError> {
         let query = sqlx::query(schema::HEAD).bind(run);
         let row = query.fetch_optional(self.link.get().await?).await;
         let head = row.and_then(|row| match row {
@@ -190,62 +135,11 @@ impl Writer {
             None => chain::origin(run),
             Some(hash) => hash_of(run, seq, &hash)?,
         };
-        Ok(Head { seq, link })
-    }
-
-    /// A lost lease explains a batch out of order, and is what the caller must hear of.
-    async fn fence_first(
-        &mut self,
-        lease: &Lease,
-        other: StoreError,
-    ) -> Result<StoreError, StoreError> {
-        let rivals = self.rivals(&lease.run).await?;
-        let current = rivals
-            .first()
-            .is_some_and(|own| own.epoch == lease.epoch && own.holder.is_some());
-        match current {
-            true => Ok(other),
-            false => self.fenced(lease).await,
+        match self.runs.get(run).map(|held| held.acknowledged) {
+            Some(before) if before > seq => Err(lost(run, before, seq)),
+            _ => Ok(Head { seq, link }),
         }
     }
-
-    /// The error of a lost lease, with who has the run now.
-    async fn fenced(&mut self, lease: &Lease) -> Result<StoreError, StoreError> {
-        let own = self.rivals(&lease.run).await?.into_iter().next();
-        let run = lease.run.clone();
-        Ok(match own.filter(|own| own.lock.is_none()) {
-            None => StoreError::NoRun { run },
-            Some(own) => StoreError::Fenced {
-                run,
-                epoch: lease.epoch,
-                holder: own.holder.map(Box::new),
-            },
-        })
-    }
-}
-
-fn rival(row: &SqliteRow) -> Result<Rival, sqlx::Error> {
-    Ok(Rival {
-        run: row.try_get("id")?,
-        epoch: read::whole(row.try_get("epoch")?),
-        lock: row.try_get("lock")?,
-        holder: read::holder(row)?,
-    })
-}
-
-/// Whether the rival keeps `me` from the run. A process may claim its own run anew, not a second
-/// run with the same lock.
-fn held(rival: &Rival, me: &Holder) -> Option<StoreError> {
-    let holder = rival.holder.as_ref()?;
-    let is_mine = rival.lock.is_none() && holder.is(me);
-    if is_mine || !holder.may_be_alive(&me.host) {
-        return None;
-    }
-    Some(StoreError::Held {
-        run: rival.run.clone(),
-        lock: rival.lock.clone(),
-        holder: Box::new(holder.clone()),
-    })
 }
 
 /// An event as it is stored.
