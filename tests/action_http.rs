@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use ferry::action::env::Env;
 use ferry::action::http::Http;
 use ferry::action::notify::Notify;
+use ferry::action::pause::Deadline;
 use ferry::action::{Action, ActionError};
 use ferry::event::{Cause, Outcome};
 use ferry::runbook::{Class, TargetKind};
@@ -31,7 +32,7 @@ async fn with(
 ) -> Result<Value, ActionError> {
     let dir = tempfile::tempdir().unwrap();
     let mut cx = context(dir.path());
-    cx.deadline = Some(Instant::now() + time);
+    cx.deadline = Some(Deadline::after(time));
     let mut call = call("http", params, dir.path());
     let mut target = target(TargetKind::Http, base);
     target.options = options;

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use ferry::action::pause::Deadline;
 use ferry::action::sql::ACTIONS;
 use ferry::action::{Action, ActionError, Call, Context, Stop, StopSignal};
 use ferry::event::{Cause, Outcome};
@@ -668,7 +669,7 @@ async fn time_and_stop_cancel_on_the_server() {
             }
         };
         let started = Instant::now();
-        db.cx.deadline = Some(Instant::now() + Duration::from_millis(400));
+        db.cx.deadline = Some(Deadline::after(Duration::from_millis(400)));
         // MariaDB's sleep returns 1 when it is cancelled, which is an answer
         if db.kind != TargetKind::Mysql {
             let error = db.fails("sql", json!(slow)).await;
@@ -681,7 +682,7 @@ async fn time_and_stop_cancel_on_the_server() {
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", db.kind);
 
         let (sender, signal) = StopSignal::channel();
-        db.cx.deadline = Some(Instant::now() + Duration::from_secs(30));
+        db.cx.deadline = Some(Deadline::after(Duration::from_secs(30)));
         db.cx.stop = signal;
         let script = format!(
             "insert into users values (1, 'a', 1); {slow}; insert into users values (1, 'a', 1)"

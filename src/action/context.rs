@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::pause::Deadline;
 use crate::runbook::TargetKind;
 
 /// A target with its address resolved; the address may hold a password, so this has no `Debug`.
@@ -116,8 +117,8 @@ pub struct Context {
     pub step_dir: PathBuf,
     /// The same over all attempts of a step and direction.
     pub idempotency_key: String,
-    /// When the attempt has to be over, on the monotonic clock.
-    pub deadline: Option<Instant>,
+    /// When the attempt has to be over; it moves away while the whole run is stopped.
+    pub deadline: Option<Deadline>,
     /// How long between TERM and KILL.
     pub kill_after: Duration,
     /// Seconds since the Unix epoch at which the step's phase began, for `since: phase_start`.
@@ -135,10 +136,7 @@ pub struct Context {
 impl Context {
     /// Time left until the deadline, at most `longest`.
     pub fn time_left(&self, longest: Duration) -> Duration {
-        self.deadline.map_or(longest, |deadline| {
-            deadline
-                .saturating_duration_since(Instant::now())
-                .min(longest)
-        })
+        self.deadline
+            .map_or(longest, |deadline| deadline.left().min(longest))
     }
 }

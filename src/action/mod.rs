@@ -11,12 +11,14 @@ pub mod file;
 pub mod http;
 pub mod log;
 pub mod notify;
+pub mod pause;
 pub mod reach;
 pub mod redis;
 pub mod registry;
 pub mod shell;
 pub mod snapshot;
 pub mod sql;
+pub mod tree;
 pub mod wait;
 
 use async_trait::async_trait;
@@ -39,6 +41,8 @@ pub struct Clients {
     pub redis: redis::Ahead,
     /// SQL connections.
     pub sql: sql::SqlClients,
+    /// Lock files of process trees.
+    pub locks: tree::Locks,
 }
 
 /// One kind of action.

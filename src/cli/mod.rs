@@ -174,6 +174,17 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
+/// Makes this process fit to carry a run out; after everything that was given to it by the number of
+/// a descriptor is read, and before there are threads.
+fn prepare() -> Result<(), CommandError> {
+    crate::engine::process::prepare().map_err(|error| {
+        CommandError::new(
+            Exit::System,
+            format!("this process cannot be prepared: {error}"),
+        )
+    })
+}
+
 /// The runtime for commands that do more than read a file.
 fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
     tokio::runtime::Builder::new_current_thread()

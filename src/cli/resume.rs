@@ -114,6 +114,7 @@ fn go(
     reason: Option<String>,
     takeover: bool,
 ) -> Result<Exit, CommandError> {
+    super::prepare()?;
     let runtime = super::runtime()?;
     let told = runtime.block_on(async {
         let found = orders::find(state_dir, on.run.as_deref()).await?;

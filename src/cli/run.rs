@@ -47,6 +47,7 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
         )
     })?;
     let state_dir = base_dir.join(state_dir);
+    super::prepare()?;
     let runtime = super::runtime()?;
     let told = runtime.block_on(async {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&state_dir).await?);

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::job::{Attempt, Job};
 use super::{judge, snapshots};
-use crate::action::Stop;
+use crate::action::{Stop, pause};
 use crate::event::{Cause, Failure, Outcome, Report};
 
 /// How an item takes something back.
@@ -70,7 +70,7 @@ async fn restore(job: &mut Job, captured: Option<Value>) -> Attempt {
         let mut stop = job.stop.clone();
         job.at_effect("effect.before");
         let result = tokio::select! {
-            done = tokio::time::timeout(job.timeout(), action.restore(&cx, &call, &captured)) => match done {
+            done = pause::timeout(job.timeout(), action.restore(&cx, &call, &captured)) => match done {
                 Ok(done) => done.map_err(|error| job.failure(&error))?,
                 Err(_) => {
                     let after = crate::runbook::units::human(job.timeout());

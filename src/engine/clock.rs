@@ -9,3 +9,12 @@ pub fn now_ms() -> i64 {
         .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+/// Milliseconds since the epoch, in seconds.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since the epoch fit a double exactly"
+)]
+pub(super) fn seconds(milliseconds: i64) -> f64 {
+    milliseconds as f64 / 1_000.0
+}

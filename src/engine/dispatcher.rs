@@ -17,7 +17,7 @@ use super::executor::Executor;
 use super::hide::hide;
 use super::lasting;
 use super::mail::{Fetching, Mail};
-use super::signals::Signals;
+use super::signals::{Signals, Told};
 use super::start::{EngineError, Finished};
 use crate::action::Stop;
 use crate::event::{Event, EventKind, OperatorEvent, Parking, RunStatus};
@@ -135,10 +135,13 @@ impl Dispatcher {
                     }
                 }
                 mail = incoming.mail.next() => self.open(mail),
-                reason = incoming.signals.next() => {
-                    signalled += 1;
-                    self.signalled(reason, signalled);
-                }
+                told = incoming.signals.next() => match told {
+                    Told::Park(reason) => {
+                        signalled += 1;
+                        self.signalled(reason, signalled);
+                    }
+                    Told::Show => self.executor.show(),
+                },
                 () = until(self.drain) => {
                     self.drain = None;
                     self.executor.stop(Stop::Terminate, false);
@@ -316,7 +319,10 @@ impl Dispatcher {
         while self.executor.is_busy() {
             tokio::select! {
                 Some(input) = incoming.inputs.recv() => self.executor.over(&input, &self.state),
-                _ = incoming.signals.next() => self.executor.stop(Stop::Kill, false),
+                told = incoming.signals.next() => match told {
+                    Told::Park(_) => self.executor.stop(Stop::Kill, false),
+                    Told::Show => self.executor.show(),
+                },
                 () = &mut longest => break,
             }
         }

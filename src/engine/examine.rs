@@ -5,14 +5,19 @@
 //! is found goes back as an input; what follows from it is decided in the core.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::FutureExt;
 
 use super::back::Way;
 use super::executor::{Executor, panicked};
-use super::job::{Attempt, Job, READING_TIMEOUT};
+use super::job::{Attempt, Job, KILL_AFTER, READING_TIMEOUT};
 use super::judge;
-use crate::event::{Failure, Outcome, Part, RollbackItem};
+use crate::action::Stop;
+use crate::action::tree;
+use crate::action::tree::leftover::{self, Leftover};
+use crate::event::{Cause, Failure, Outcome, Part, RollbackItem};
 use crate::expr::Evidence;
 use crate::failpoint;
 use crate::plan::StepKey;
@@ -82,6 +87,45 @@ async fn look(job: &mut Job, probe: Option<&Probe>) -> Result<Option<Vec<Evidenc
     match probe {
         Some(probe) => Ok(Some(job.look(probe, READING_TIMEOUT).await?)),
         None => Ok(None),
+    }
+}
+
+impl Job {
+    /// Waits until nothing of the attempt goes on any more, as long as its own timeout allows, and
+    /// ends what is left then.
+    async fn outlast(&self) -> Result<(), Failure> {
+        let found = tree::find(
+            &self.shared.run_dir,
+            &self.name,
+            self.direction,
+            self.attempt,
+        );
+        let Some(lock) = found else { return Ok(()) };
+        let name: Arc<str> = self.name.as_str().into();
+        let lines = self.shared.lines.clone();
+        let tell = move |line: &str| lines.send(&name, line.to_owned());
+        let until = Instant::now() + self.timeout();
+        let stop = self.stop.clone();
+        match leftover::end(&lock, until, KILL_AFTER, stop, tell).await {
+            Leftover::Gone | Leftover::EndedByItself | Leftover::Killed => Ok(()),
+            Leftover::StillThere(pids) => {
+                let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
+                let stopped = self.stop.now() > Stop::No;
+                Err(Failure {
+                    cause: if stopped {
+                        Cause::Stopped
+                    } else {
+                        Cause::Failed
+                    },
+                    outcome: Outcome::Unknown,
+                    message: format!(
+                        "what the last engine started for it is still running (pid {})",
+                        pids.join(", ")
+                    ),
+                    hint: None,
+                })
+            }
+        }
     }
 }
 

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use super::clock::now_ms;
+use super::clock::{now_ms, seconds};
 use super::job::{Attempt, Job, Shared};
 use super::{back, examine, snapshots};
-use crate::action::{Stop, StopSignal};
+use crate::action::{Stop, StopSignal, pause};
 use crate::event::{Cause, Failure, Moment, Outcome, Part, RollbackItem, SnapshotTaken};
 use crate::failpoint;
 use crate::plan::StepKey;
@@ -24,7 +24,7 @@ use crate::runbook::model::Step;
 pub struct Executor {
     pub(super) shared: Arc<Shared>,
     inputs: mpsc::UnboundedSender<InputKind>,
-    running: HashMap<String, Running>,
+    pub(super) running: HashMap<String, Running>,
     /// What everything was told, and what comes later is told as well: an effect may be handed out
     /// after the order, because its commit was under way.
     told: Stop,
@@ -32,9 +32,10 @@ pub struct Executor {
     cancelled: bool,
 }
 
-struct Running {
+pub(super) struct Running {
     stop: watch::Sender<Stop>,
     reading: bool,
+    pub(super) since: Instant,
 }
 
 impl Executor {
@@ -186,7 +187,7 @@ impl Executor {
     fn wake(&self, at: i64, input: InputKind) {
         let wait = u64::try_from(at - now_ms()).unwrap_or(0);
         self.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(wait)).await;
+            pause::sleep(Duration::from_millis(wait)).await;
             input
         });
     }
@@ -301,6 +302,7 @@ impl Executor {
             stop: sender,
             // what a run stands on is read to its end, unless it is told to end twice
             reading: false,
+            since: Instant::now(),
         };
         self.running.insert(format!("snapshot.{name}"), running);
         let mut scope = state.base_scope(now_ms());
@@ -337,6 +339,7 @@ impl Executor {
             Running {
                 stop: sender,
                 reading: !step.changes(),
+                since: Instant::now(),
             },
         );
         let mut scope = state.scope(&step, key, now_ms());
@@ -366,14 +369,6 @@ impl Executor {
             captures: false,
         }
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "milliseconds since the epoch fit a double exactly"
-)]
-fn seconds(milliseconds: i64) -> f64 {
-    milliseconds as f64 / 1_000.0
 }
 
 /// Results that an action looks up by step id: those of backups, for what is read back.

@@ -14,7 +14,9 @@ use super::judge;
 use super::output::StepOutput;
 use super::step_dir::{self, StepDir};
 use super::targets::Targets;
-use crate::action::{Action, ActionError, Call, Clients, Context, Registry, Stop, StopSignal};
+use crate::action::{
+    Action, ActionError, Call, Clients, Context, Registry, Stop, StopSignal, pause,
+};
 use crate::event::{Cause, Failure, Outcome, Report};
 use crate::plan::Plan;
 use crate::run::StepScope;
@@ -66,7 +68,7 @@ pub(super) const READING_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) const CHANGING_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 /// Between TERM and KILL.
-const KILL_AFTER: Duration = Duration::from_secs(10);
+pub(super) const KILL_AFTER: Duration = Duration::from_secs(10);
 
 impl Job {
     /// Carries the step's action out and judges its expectations.
@@ -251,7 +253,7 @@ impl Job {
         let mut stop = self.stop.clone();
         let left = cx.time_left(CHANGING_TIMEOUT);
         tokio::select! {
-            done = tokio::time::timeout(left, action.execute(cx, call)) => done.unwrap_or_else(|_| {
+            done = pause::timeout(left, action.execute(cx, call)) => done.unwrap_or_else(|_| {
                 let after = crate::runbook::units::human(left);
                 Err(ActionError::new(Cause::Timeout, unknown, format!("`{}` was not over after {after}", call.key)))
             }),
@@ -363,7 +365,7 @@ impl Job {
             run_dir: self.shared.run_dir.clone(),
             step_dir: self.shared.run_dir.join("steps").join(&self.name),
             idempotency_key: format!("ferry:{}:{}:{}", self.shared.run, self.name, self.direction),
-            deadline: Some(Instant::now() + timeout),
+            deadline: Some(pause::Deadline::after(timeout)),
             kill_after: KILL_AFTER,
             phase_started: self.phase_started,
             stop: self.stop.clone(),

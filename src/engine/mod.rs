@@ -20,6 +20,8 @@ pub mod mail;
 mod output;
 mod preflight;
 mod probe;
+pub mod process;
+mod show;
 pub mod signals;
 mod snapshots;
 mod standing;

@@ -5,7 +5,7 @@
 //! leaves nothing behind: no run, no directory, no event.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::clock::now_ms;
 use super::job::Shared;
 use super::judge;
-use crate::action::{ActionError, Call, Context, Output, StopSignal, Stream, reach};
+use crate::action::{ActionError, Call, Context, Output, StopSignal, Stream, pause, reach};
 use crate::event::Cause;
 use crate::run::{RunState, StepScope};
 use crate::runbook::units::human;
@@ -46,7 +46,7 @@ pub(super) async fn ask(shared: &Shared, state: &RunState) -> Result<(), Refused
     }
     let mut scope = state.base_scope(now_ms());
     scope.secrets = Arc::clone(&shared.secrets);
-    let deadline = Instant::now() + LONGEST;
+    let deadline = pause::Deadline::after(LONGEST);
     let (_sender, stop) = StopSignal::channel();
     let asked = needs.into_iter().filter_map(|(name, step)| {
         let call = call(shared, &scope, name, step)?;
@@ -116,7 +116,7 @@ fn call(shared: &Shared, scope: &StepScope, name: &str, step: u32) -> Option<Cal
     })
 }
 
-fn context(shared: &Shared, name: &str, deadline: Instant, stop: StopSignal) -> Context {
+fn context(shared: &Shared, name: &str, deadline: pause::Deadline, stop: StopSignal) -> Context {
     Context {
         run: shared.run.clone(),
         step: format!("preflight.{name}"),

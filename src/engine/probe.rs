@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::job::{Attempt, Job, READING_TIMEOUT};
 use super::judge;
-use crate::action::Stop;
+use crate::action::{Stop, pause};
 use crate::event::{Cause, Failure, Outcome, Report};
 use crate::expr::Evidence;
 use crate::failpoint;
@@ -65,7 +65,7 @@ impl Job {
         let mut stop = self.stop.clone();
         // what an undo puts back is journaled as it is: an action that reads secrets there must not
         tokio::select! {
-            captured = tokio::time::timeout(cx.time_left(self.timeout()), action.capture(&cx, &call)) => match captured {
+            captured = pause::timeout(cx.time_left(self.timeout()), action.capture(&cx, &call)) => match captured {
                 Ok(captured) => captured.map_err(|error| self.failure(&error)),
                 Err(_) => Err(timeout(&format!("reading it was not over after {}", human(self.timeout())))),
             },
@@ -83,11 +83,6 @@ impl Job {
         if self.step.changes() {
             failpoint::pass(point, &self.name);
         }
-    }
-
-    /// Waits until nothing of an attempt that an earlier engine made goes on any more.
-    pub(super) async fn outlast(&mut self) -> Result<(), Failure> {
-        Ok(())
     }
 
     /// Looks once: reads and judges.
@@ -136,7 +131,7 @@ impl Job {
         let Some(probe) = &poll.probe else {
             return Ok(());
         };
-        let began = Instant::now();
+        let began = pause::Stopwatch::start();
         let mut stop = self.stop.clone();
         loop {
             let left = poll.within.saturating_sub(began.elapsed());
@@ -170,7 +165,7 @@ impl Job {
                 });
             }
             tokio::select! {
-                () = tokio::time::sleep(poll.every) => {}
+                () = pause::sleep(poll.every) => {}
                 _ = stop.above(Stop::No) => {
                     let message = "waiting for it was stopped".into();
                     return Err(Failure { cause: Cause::Stopped, outcome: self.after(Outcome::Applied), message, hint: None });

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use ferry::action::pause::Deadline;
 use ferry::action::{Call, Clients, Context, Output, StopSignal, Stream, Target};
 use ferry::runbook::TargetKind;
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ pub fn context(dir: &Path) -> Context {
         run_dir: dir.to_owned(),
         step_dir: dir.join("step"),
         idempotency_key: "ferry:test-run:step:do".into(),
-        deadline: Some(Instant::now() + Duration::from_secs(30)),
+        deadline: Some(Deadline::after(Duration::from_secs(30))),
         kill_after: Duration::from_secs(2),
         phase_started: 0.0,
         stop: StopSignal::channel().1,

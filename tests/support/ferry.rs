@@ -15,7 +15,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ferry::event::{
-    Event, EventKind, RollbackEvent, RunEvent, SkipReason, SnapshotEvent, StepEvent,
+    Event, EventKind, How, OperatorEvent, Order, RollbackEvent, RunEvent, SkipReason,
+    SnapshotEvent, StepEvent,
 };
 use ferry::store::{SqliteStore, Store};
 use nix::sys::signal::{Signal, kill};
@@ -455,6 +456,21 @@ fn word(event: &Event, items: &mut Vec<String>) -> String {
             }
             rollback_word(event, items)
         }
+        EventKind::Operator(OperatorEvent::Ordered { order, .. }) => {
+            format!("operator.ordered {}", order_word(order))
+        }
+        EventKind::Operator(OperatorEvent::Refused { order, .. }) => {
+            format!("operator.refused {}", order_word(order))
+        }
+    }
+}
+
+fn order_word(order: &Order) -> String {
+    match order {
+        Order::Answer { step, answer, .. } => format!("answer {step} {}", answer.word()),
+        Order::Waive { step } => format!("waive {step}"),
+        Order::Cancel { no_rollback: true } => "cancel --no-rollback".into(),
+        other => other.name().into(),
     }
 }
 
@@ -514,6 +530,27 @@ fn step_word(event: &StepEvent) -> String {
             }
             text
         }
+        StepEvent::InDoubt { step, attempt, .. } => {
+            format!("step.in_doubt {step}{}", again(*attempt))
+        }
+        StepEvent::Examining { step, .. } => format!("step.examining {step}"),
+        StepEvent::Asked { step, question, .. } => {
+            format!("step.asked {step} {question:?}").to_lowercase()
+        }
+        StepEvent::Resolved { step, how, to, .. } => {
+            format!("step.resolved {step} {} {to:?}", how_word(how)).to_lowercase()
+        }
+        StepEvent::Approved { step, .. } => format!("step.approved {step}"),
+        StepEvent::Reopened { step } => format!("step.reopened {step}"),
+    }
+}
+
+fn how_word(how: &How) -> &'static str {
+    match how {
+        How::Probe { .. } => "probe",
+        How::Idempotent => "idempotent",
+        How::Policy => "policy",
+        How::Person { .. } => "person",
     }
 }
 
@@ -543,6 +580,17 @@ fn rollback_word(event: &RollbackEvent, items: &[String]) -> String {
             item, held: true, ..
         } => format!("rollback.held {}", items[*item]),
         RollbackEvent::Skipped { item, .. } => format!("rollback.skipped {}", items[*item]),
+        RollbackEvent::InDoubt { item, .. } => format!("rollback.in_doubt {}", items[*item]),
+        RollbackEvent::Examining { item, .. } => format!("rollback.examining {}", items[*item]),
+        RollbackEvent::Asked { item, .. } => format!("rollback.asked {}", items[*item]),
+        RollbackEvent::Resolved { item, how, to, .. } => format!(
+            "rollback.resolved {} {} {to:?}",
+            items[*item],
+            how_word(how)
+        )
+        .to_lowercase(),
+        RollbackEvent::Waived { item, .. } => format!("rollback.waived {}", items[*item]),
+        RollbackEvent::Reopened { item } => format!("rollback.reopened {}", items[*item]),
     }
 }
 

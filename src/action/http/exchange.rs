@@ -11,6 +11,7 @@ use serde_json::json;
 use super::client;
 use super::request::{Request, for_strangers, web};
 use super::words::Trouble;
+use crate::action::pause::{self, Deadline};
 use crate::action::{ActionError, Context};
 use crate::event::{Cause, Outcome};
 use crate::runbook::units::{human, human_bytes};
@@ -58,9 +59,9 @@ pub async fn exchange(cx: &Context, request: &Request) -> Result<Answer, ActionE
         redirects: 0,
         turned: false,
         started: Instant::now(),
-        deadline: Instant::now() + left,
+        deadline: Deadline::after(left),
     };
-    let result = tokio::time::timeout(left, hops.run()).await;
+    let result = pause::timeout(left, hops.run()).await;
     result.unwrap_or_else(|_| {
         Err(ActionError::new(
             Cause::Timeout,
@@ -93,7 +94,7 @@ struct Hops<'a> {
     redirects: u8,
     turned: bool,
     started: Instant,
-    deadline: Instant,
+    deadline: Deadline,
 }
 
 impl Hops<'_> {
@@ -111,7 +112,7 @@ impl Hops<'_> {
 
     async fn send(&self) -> Result<Response, ActionError> {
         self.vet()?;
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self.deadline.left();
         let way = self.request.way(&self.url, left);
         let client = self
             .cx

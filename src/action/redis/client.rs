@@ -4,17 +4,17 @@
 //! that fails until then is known to have changed nothing. A link that failed is not used again.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{ConnectionAddr, Pipeline, RedisError, Value};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use super::address::Address;
 use super::dial::connect;
 use super::meter::Meter;
 use super::trouble::{self, Effect};
+use crate::action::pause::{Deadline, timeout};
 use crate::action::{ActionError, Call, Context};
 use crate::event::Cause;
 use crate::runbook::units::human_bytes;
@@ -37,7 +37,7 @@ pub(super) struct Link {
     meter: Arc<Meter>,
     /// Where it leads.
     pub address: Address,
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
     patience: Duration,
     reply_max: u64,
 }
@@ -170,11 +170,8 @@ impl Link {
     }
 
     fn wait(&self) -> Duration {
-        self.deadline.map_or(self.patience, |deadline| {
-            deadline
-                .saturating_duration_since(Instant::now())
-                .min(self.patience)
-        })
+        self.deadline
+            .map_or(self.patience, |deadline| deadline.left().min(self.patience))
     }
 
     fn failed(&self, effect: Effect, verb: &str, error: RedisError) -> ActionError {

@@ -1,18 +1,20 @@
-//! One child process: spawned into its own group, drained, and ended as a group.
+//! One child process: spawned as a [`Tree`], drained, and ended as a whole.
 //!
-//! The standard library's spawn is used without any hook between fork and exec, so that it stays
-//! `posix_spawn` and costs the same however large this process is.
+//! It decides when the tree is to end; how that is done is the tree's.
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+use nix::unistd::{AccessFlags, access};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use super::tail::Kept;
+use crate::action::pause::{self, Stopwatch};
+use crate::action::tree::{Left, Tree};
 use crate::action::{ActionError, Call, Context, Stop, Stream};
 use crate::runbook::units::human;
 
@@ -30,6 +32,8 @@ pub(super) struct Ran {
     pub(super) took: Duration,
     /// Whether something that it left behind still held its output open.
     pub(super) leaked: bool,
+    /// What became of processes that left its group, when it was to end.
+    pub(super) left: Left,
 }
 
 /// How it ended.
@@ -42,27 +46,8 @@ pub(super) enum Ended {
     Stopped(Stop),
 }
 
-/// The group of a child; whatever is left of it is killed when this goes away.
-struct Group {
-    leader: Pid,
-    over: bool,
-}
-
-fn tell(group: Pid, signal: Signal) {
-    // gone already is as good as told
-    let _ = killpg(group, signal);
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if !self.over {
-            tell(self.leader, Signal::SIGKILL);
-        }
-    }
-}
-
-/// Spawns `argv` and waits for it. What is left of its group stays when it ends with a `good` code (a
-/// server that it started), and is ended otherwise: nothing of a failed step may go on beside its undo.
+/// Spawns `argv` and waits for it. What is left of it stays when it ends with a `good` code (a server
+/// that it started), and is ended otherwise: nothing of a failed step may go on beside its undo.
 pub(super) async fn run(
     cx: &Context,
     call: &Call,
@@ -71,12 +56,7 @@ pub(super) async fn run(
     good: &[i32],
 ) -> Result<Ran, ActionError> {
     let started = Instant::now();
-    let mut child = spawn(cx, call, argv, stdin.is_some())?;
-    let leader = child.id().and_then(|pid| i32::try_from(pid).ok());
-    let mut group = Group {
-        leader: Pid::from_raw(leader.unwrap_or(i32::MAX)),
-        over: leader.is_none(),
-    };
+    let (mut child, tree) = spawn(cx, call, argv, stdin.is_some())?;
     let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
     let (out, err) = (child.stdout.take(), child.stderr.take());
     feed(&mut child, stdin);
@@ -87,7 +67,7 @@ pub(super) async fn run(
                 drain(err, Stream::Stderr, cx, &mut stderr)
             );
         };
-        let wait = watch(&mut child, cx, group.leader, good);
+        let wait = watch(&mut child, cx, tree, good);
         tokio::pin!(drain, wait);
         let mut drained = false;
         let ended = loop {
@@ -96,8 +76,6 @@ pub(super) async fn run(
                 () = &mut drain, if !drained => drained = true,
             }
         };
-        // from here on its number may be somebody else's
-        group.over = true;
         // a grandchild that holds a pipe open does not hold the step
         let leaked = !drained && tokio::time::timeout(LEAK, &mut drain).await.is_err();
         if leaked {
@@ -106,7 +84,7 @@ pub(super) async fn run(
         }
         (ended, leaked)
     };
-    let ended = ended.map_err(|error| {
+    let (ended, left) = ended.map_err(|error| {
         ActionError::failed(
             crate::event::Outcome::Unknown,
             format!("waiting for it failed: {error}"),
@@ -118,10 +96,16 @@ pub(super) async fn run(
         stderr,
         took: started.elapsed(),
         leaked,
+        left,
     })
 }
 
-fn spawn(cx: &Context, call: &Call, argv: &[String], stdin: bool) -> Result<Child, ActionError> {
+fn spawn(
+    cx: &Context,
+    call: &Call,
+    argv: &[String],
+    stdin: bool,
+) -> Result<(Child, Tree), ActionError> {
     let long = argv
         .iter()
         .chain(call.env.iter().map(|(_, value)| value))
@@ -136,7 +120,8 @@ fn spawn(cx: &Context, call: &Call, argv: &[String], stdin: bool) -> Result<Chil
             message,
         ));
     }
-    let mut command = Command::new(&argv[0]);
+    let mut command = Command::new(place(&argv[0], call));
+    command.arg0(&argv[0]);
     command.args(&argv[1..]).current_dir(&call.cwd).env_clear();
     for name in [
         "PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "TZ", "TMPDIR",
@@ -155,12 +140,27 @@ fn spawn(cx: &Context, call: &Call, argv: &[String], stdin: bool) -> Result<Chil
         .env("FERRY_STEP_DIR", &cx.step_dir);
     command.env("FERRY_IDEMPOTENCY_KEY", &cx.idempotency_key);
     command.envs(call.env.iter().map(|(name, value)| (name, value)));
-    command.process_group(0);
     command.stdin(if stdin { Stdio::piped() } else { Stdio::null() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-        .spawn()
-        .map_err(|error| spawn_error(&error, call, &argv[0]))
+    Tree::spawn(cx, &mut command).map_err(|error| spawn_error(&error, call, &argv[0]))
+}
+
+/// Where on the child's `PATH` a program is. With the whole path the spawn need not copy this process
+/// to look for it; what is not found is left to the spawn, whose words are the system's.
+fn place(program: &str, call: &Call) -> PathBuf {
+    if program.contains('/') {
+        return program.into();
+    }
+    let declared = call.env.iter().rev().find(|(name, _)| name == "PATH");
+    let path = match declared {
+        Some((_, value)) => value.into(),
+        None => std::env::var_os("PATH").unwrap_or_default(),
+    };
+    std::env::split_paths(&path)
+        .filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join(program))
+        .find(|place| access(place, AccessFlags::X_OK).is_ok() && place.is_file())
+        .unwrap_or_else(|| program.into())
 }
 
 fn spawn_error(error: &std::io::Error, call: &Call, program: &str) -> ActionError {
@@ -200,48 +200,48 @@ fn feed(child: &mut Child, text: Option<&str>) {
     }
 }
 
-/// Waits for the leader; ends the group at the deadline or when told to.
+/// Waits for the leader; ends the tree at the deadline or when told to.
 async fn watch(
     child: &mut Child,
     cx: &Context,
-    group: Pid,
+    tree: Tree,
     good: &[i32],
-) -> std::io::Result<Ended> {
+) -> std::io::Result<(Ended, Left)> {
     let mut stop = cx.stop.clone();
-    let began = Instant::now();
-    let deadline = async {
-        match cx.deadline {
-            Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-            None => std::future::pending().await,
-        }
-    };
+    let began = Stopwatch::start();
     let mut why = tokio::select! {
         biased;
         status = child.wait() => {
-            let ended = status.map(ended);
-            if !matches!(ended, Ok(Ended::Exit(code)) if good.contains(&code)) {
-                tell(group, Signal::SIGKILL);
+            let ended = ended(status?);
+            if matches!(ended, Ended::Exit(code) if good.contains(&code)) {
+                tree.leave();
+                return Ok((ended, Left::default()));
             }
-            return ended;
+            let left = tree.end(None, cx.kill_after, &cx.stop).await;
+            return Ok((ended, left));
         }
-        () = deadline => Ended::Timeout(human(began.elapsed())),
+        () = pause::passed(cx.deadline) => Ended::Timeout(human(began.elapsed())),
         level = stop.above(Stop::No) => Ended::Stopped(level),
     };
+    let mut grace = Duration::ZERO;
+    let told = Instant::now();
     if !matches!(why, Ended::Stopped(Stop::Kill)) {
-        tell(group, Signal::SIGTERM);
-        // stopped children must run to be able to end
-        tell(group, Signal::SIGCONT);
+        grace = cx.kill_after;
+        tree.terminate();
         tokio::select! {
             status = child.wait() => {
-                tell(group, Signal::SIGKILL);
-                return status.map(|_| why);
+                status?;
+                let left = tree.end(Some(told), grace, &cx.stop).await;
+                return Ok((why, left));
             }
-            () = tokio::time::sleep(cx.kill_after) => {}
+            () = pause::sleep(grace) => {}
             level = stop.above(Stop::Terminate) => why = Ended::Stopped(level),
         }
     }
-    tell(group, Signal::SIGKILL);
-    child.wait().await.map(|_| why)
+    tree.tell(Signal::SIGKILL);
+    child.wait().await?;
+    let left = tree.end(Some(told), grace, &cx.stop).await;
+    Ok((why, left))
 }
 
 fn ended(status: ExitStatus) -> Ended {

@@ -141,7 +141,10 @@ fn judge(ran: Ran, params: &Params, argv: &[String]) -> Result<Value, ActionErro
     } else {
         argv[0].as_str()
     };
-    let failed = |cause, message: String| {
+    let failed = |cause, mut message: String| {
+        if ran.left.held {
+            message.push_str(&still(&ran.left.still));
+        }
         let mut error = ActionError::new(cause, Outcome::Unknown, message).result(result.clone());
         if let Some(line) = ran.stderr.last_line().or_else(|| ran.stdout.last_line()) {
             error = error.hint(format!("its last line: {line}"));
@@ -175,6 +178,15 @@ fn judge(ran: Ran, params: &Params, argv: &[String]) -> Result<Value, ActionErro
                 error
             }
         }
+    }
+}
+
+/// What is said of processes that could not be ended.
+fn still(pids: &[u32]) -> String {
+    let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
+    match pids.as_slice() {
+        [] => "; a process that it started is still there and cannot be seen".into(),
+        pids => format!("; still there: pid {}", pids.join(", ")),
     }
 }
 

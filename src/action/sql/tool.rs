@@ -1,19 +1,20 @@
 //! The databases' own client programs, for backup and restore.
 //!
-//! Passwords go in by environment, never by argument. A stopped program gets TERM, then KILL.
+//! Passwords go in by environment, never by argument. Each is a tree of its own: stopped, all of it
+//! gets TERM, then KILL.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
 use super::client::Endpoint;
-use crate::action::{ActionError, Context, Stop};
+use crate::action::tree::Tree;
+use crate::action::{ActionError, Context, Stop, pause};
 use crate::event::{Cause, Outcome};
 use crate::runbook::TargetKind;
 
@@ -51,13 +52,14 @@ pub const MYSQL: Tool = Tool {
 };
 
 impl Tool {
-    /// The first of its names on the path.
-    fn find(&self) -> Result<&'static str, ActionError> {
+    /// The first of its names on the path, and where it is.
+    fn find(&self) -> Result<(&'static str, PathBuf), ActionError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let found = self.names.iter().find(|name| {
-            std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
+        let found = self.names.iter().find_map(|name| {
+            let mut places = std::env::split_paths(&path).map(|directory| directory.join(name));
+            Some((*name, places.find(|place| place.is_file())?))
         });
-        found.copied().ok_or_else(|| {
+        found.ok_or_else(|| {
             ActionError::invalid(format!("`{}` is not installed", self.names.join("` or `")))
                 .hint(format!("install the package {}", self.package))
         })
@@ -80,7 +82,7 @@ impl Tool {
             error,
             said: String::new(),
         };
-        let name = self.find().map_err(bare)?;
+        let (name, place) = self.find().map_err(bare)?;
         let stdin = match input {
             None => Stdio::null(),
             Some(path) => File::open(path)
@@ -90,8 +92,9 @@ impl Tool {
                 .map_err(bare)?
                 .into(),
         };
-        let mut command = Command::new(name);
+        let mut command = Command::new(place);
         command
+            .arg0(name)
             .args(args)
             .env_clear()
             .stdin(stdin)
@@ -102,16 +105,16 @@ impl Tool {
                 command.env(key, value);
             }
         }
-        command.env("LC_ALL", "C.UTF-8").kill_on_drop(true);
+        command.env("LC_ALL", "C.UTF-8");
         if let Some(at) = at {
             credentials(&mut command, at, cx);
         }
-        let mut child = command.spawn().map_err(|error| {
+        let (mut child, tree) = Tree::spawn(cx, &mut command).map_err(|error| {
             bare(ActionError::invalid(format!(
                 "`{name}` did not start: {error}"
             )))
         })?;
-        let (output, said, ended) = watch(cx, &mut child).await;
+        let (output, said, ended) = watch(cx, &mut child, tree).await;
         let place = at.map_or(String::new(), |at| format!("{}: ", at.label()));
         let error = match ended {
             Ok(status) if status.success() => return Ok(output),
@@ -159,10 +162,10 @@ fn credentials(command: &mut Command, at: &Endpoint, cx: &Context) {
 async fn watch(
     cx: &Context,
     child: &mut Child,
+    tree: Tree,
 ) -> (String, String, Result<std::process::ExitStatus, Cause>) {
     let stdout = child.stdout.take();
     let stderr = child.stderr.take();
-    let pid = child.id();
     let output = tokio::spawn(async move {
         let mut bytes = Vec::new();
         if let Some(stream) = stdout {
@@ -179,34 +182,7 @@ async fn watch(
         let from = bytes.len().saturating_sub(2_048);
         String::from_utf8_lossy(&bytes[from..]).into_owned()
     });
-    let mut stop = cx.stop.clone();
-    let deadline = async {
-        match cx.deadline {
-            Some(at) => tokio::time::sleep_until(at.into()).await,
-            None => std::future::pending().await,
-        }
-    };
-    let why = tokio::select! {
-        status = child.wait() => Ok(status),
-        _ = stop.above(Stop::No) => Err(Cause::Stopped),
-        () = deadline => Err(Cause::Timeout),
-    };
-    let ended = match why {
-        Ok(status) => status.map_err(|_| Cause::Internal),
-        Err(cause) => {
-            if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) {
-                // it may have ended just now
-                let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-            }
-            if tokio::time::timeout(cx.kill_after, child.wait())
-                .await
-                .is_err()
-            {
-                let _ = child.kill().await;
-            }
-            Err(cause)
-        }
-    };
+    let ended = ended(cx, child, tree).await;
     let wait = Duration::from_secs(2);
     let text = |joined: Result<Result<String, _>, _>| match joined {
         Ok(Ok(text)) => text,
@@ -217,6 +193,42 @@ async fn watch(
     let output = text(tokio::time::timeout(wait, output).await);
     let said = text(tokio::time::timeout(wait, said).await);
     (output, said, ended)
+}
+
+/// Waits for the program, and ends it when its time is over or the run is stopped.
+async fn ended(
+    cx: &Context,
+    child: &mut Child,
+    tree: Tree,
+) -> Result<std::process::ExitStatus, Cause> {
+    let mut stop = cx.stop.clone();
+    let why = tokio::select! {
+        status = child.wait() => {
+            let Ok(status) = status else {
+                return Err(Cause::Internal);
+            };
+            if status.success() {
+                tree.leave();
+            } else {
+                tree.end(None, cx.kill_after, &cx.stop).await;
+            }
+            return Ok(status);
+        }
+        _ = stop.above(Stop::No) => Cause::Stopped,
+        () = pause::passed(cx.deadline) => Cause::Timeout,
+    };
+    let told = Instant::now();
+    tree.terminate();
+    tokio::select! {
+        _ = child.wait() => {}
+        () = pause::sleep(cx.kill_after) => {}
+        _ = stop.above(Stop::Terminate) => {}
+    }
+    tree.tell(Signal::SIGKILL);
+    // over already is as good as killed
+    let _ = child.wait().await;
+    tree.end(Some(told), cx.kill_after, &cx.stop).await;
+    Err(why)
 }
 
 /// Connection arguments of the PostgreSQL programs.

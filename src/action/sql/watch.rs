@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::client::{Endpoint, Handle};
-use crate::action::{ActionError, Context};
+use crate::action::{ActionError, Context, pause};
 use crate::event::{Cause, Outcome};
 use crate::runbook::TargetKind;
 
@@ -57,16 +57,10 @@ impl Stopper {
     ) -> Result<T, Ended<E>> {
         tokio::pin!(work);
         let mut stop = cx.stop.clone();
-        let deadline = async {
-            match cx.deadline {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
         let why = tokio::select! {
             answer = &mut work => return answer.map_err(|error| Ended { why: None, answer: Some(error) }),
             _ = stop.above(crate::action::Stop::No) => Cause::Stopped,
-            () = deadline => Cause::Timeout,
+            () = pause::passed(cx.deadline) => Cause::Timeout,
         };
         let waited = tokio::time::timeout(Duration::from_secs(2).min(cx.kill_after), async {
             tokio::join!(self.stop(), &mut work).1
