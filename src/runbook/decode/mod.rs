@@ -44,14 +44,11 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
     let name = fields
         .require(cx, "runbook")
         .and_then(|node| cx.name("runbook name", node));
-    let title = fields
-        .get("title")
-        .and_then(|node| cx.text("title", node))
-        .map(|t| t.value);
-    let version = fields
-        .get("version")
-        .and_then(|node| cx.text("version", node))
-        .map(|t| t.value);
+    let mut text = |key| {
+        let text = fields.get(key).and_then(|node| cx.text(key, node));
+        text.map(|text| text.value)
+    };
+    let (title, version) = (text("title"), text("version"));
     let window = fields
         .get("window")
         .map(|node| window(cx, node))

@@ -28,19 +28,11 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
     let undo = fields
         .get("undo")
         .map_or(Undo::Unsaid, |node| undo(cx, node, &id));
-    let done_when = fields
-        .get("done_when")
-        .and_then(|node| probe(cx, "`done_when`", node));
-    let undone_when = fields
-        .get("undone_when")
-        .and_then(|node| probe(cx, "`undone_when`", node));
+    let (done_when, undone_when) = told(cx, &mut fields);
     let mut then_wait = fields
         .get("then_wait")
         .and_then(|node| poll(cx, "`then_wait`", node));
-    // `wait: { for: 5s }` lets time pass; with a probe it is a poll
-    let waits = node
-        .get("wait")
-        .filter(|wait| wait.map().is_some() && wait.get("for").is_none());
+    let waits = node.get("wait").filter(|wait| is_poll(wait));
     if let Some(wait) = waits {
         let _ = fields.get("wait");
         then_wait = poll(cx, "`wait`", wait);
@@ -70,13 +62,13 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
         expect,
         retry: retry.map(Box::new),
         timeout,
-        // nothing takes back what cannot be taken back: saying so twice is not asked for
         undo: match undo {
+            // nothing takes back what cannot be taken back: saying so twice is not asked for
             Undo::Unsaid if words.point_of_no_return => Undo::None,
             undo => undo,
         },
-        done_when: done_when.map(Box::new),
-        undone_when: undone_when.map(Box::new),
+        done_when,
+        undone_when,
         then_wait: then_wait.map(Box::new),
         for_each,
         env,
@@ -153,6 +145,24 @@ fn in_doubt(cx: &mut Cx<'_, '_>, node: &Node) -> InDoubt {
             InDoubt::Ask
         }
     }
+}
+
+/// `wait: { for: 5s }` lets time pass; with a probe it is a poll.
+fn is_poll(wait: &Node) -> bool {
+    wait.map().is_some() && wait.get("for").is_none()
+}
+
+type BoxedProbe = Option<Box<Probe>>;
+
+/// What tells whether it was done, and whether it was taken back.
+fn told(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> (BoxedProbe, BoxedProbe) {
+    let done = fields
+        .get("done_when")
+        .and_then(|node| probe(cx, "`done_when`", node));
+    let undone = fields
+        .get("undone_when")
+        .and_then(|node| probe(cx, "`undone_when`", node));
+    (done.map(Box::new), undone.map(Box::new))
 }
 
 fn repetition(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> Option<ForEach> {
