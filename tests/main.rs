@@ -13,6 +13,8 @@ mod architecture;
 mod check;
 mod demo_app;
 mod exit_codes;
+#[cfg(feature = "failpoints")]
+mod faults;
 mod hybrid_cache;
 mod preflight;
 mod readme;

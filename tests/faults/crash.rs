@@ -1,0 +1,162 @@
+//! E01, E02, E04, E05: killed at every event, after every effect, on the way back, and while it
+//! recovers. Here a sample, by strides that the soak (`scripts/soak.sh`) does not have.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::book::STEPS;
+use super::drive::{Story, Told};
+use crate::support::ferry::Ferry;
+
+/// Tells all stories, two at a time, and gives back what does not hold of each.
+pub fn sweep(
+    stories: &[Story],
+    judge: impl Fn(&Story, &Told) -> Option<String> + Sync,
+) -> Vec<String> {
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(story) = stories.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let told = story.tell();
+                    let found = judge(story, &told).or_else(|| told.broken(story));
+                    wrong.lock().unwrap().extend(found);
+                }
+            });
+        }
+    });
+    wrong.into_inner().unwrap()
+}
+
+/// All invariants hold, and the run came to this end.
+fn ends(stories: &[Story], status: &str) {
+    let wrong = sweep(stories, |story, told| {
+        let found = told.evidence.status();
+        (found.as_deref() != Some(status)).then(|| {
+            let story = told.told(story, &told.evidence.broken());
+            format!("ended {found:?}, not {status}: {story}")
+        })
+    });
+    assert!(
+        wrong.is_empty(),
+        "{} of {} stories\n{}",
+        wrong.len(),
+        stories.len(),
+        wrong.join("\n")
+    );
+}
+
+/// How often a point is passed when nothing breaks.
+pub fn passings(point: &str, failing: Option<usize>) -> usize {
+    use super::book::Book;
+    use super::ledger::{EFFECT, PROBE, World};
+    let book = Book::new(World::new(), failing);
+    let ran = Ferry::new()
+        .file("ledger", "")
+        .file("effect", EFFECT)
+        .file("probe", PROBE)
+        .runbook(&book.text)
+        .env("CANARY", "canary-of-a-count")
+        .env("FERRY_FAILPOINT_TRACE", "trace")
+        .run();
+    assert!([0, 11].contains(&ran.code), "{}", ran.all());
+    let trace = ran.text("trace");
+    trace
+        .lines()
+        .filter(|line| line.split(' ').next() == Some(point))
+        .count()
+}
+
+/// E01: every third commit of the way forward.
+#[test]
+fn e01_killed_after_an_event() {
+    let commits = passings("commit.after", None);
+    let stories: Vec<Story> = (1..=commits)
+        .step_by(3)
+        .map(|nth| Story::of(None, &[&format!("commit.after:{nth}=kill")]))
+        .collect();
+    ends(&stories, "succeeded");
+}
+
+/// E02: every third effect, before its outcome is written. It is never simply done again.
+#[test]
+fn e02_killed_after_an_effect() {
+    let stories: Vec<Story> = (1..=STEPS + 3)
+        .step_by(3)
+        .map(|nth| Story::of(None, &[&format!("effect.after:{nth}=kill")]))
+        .collect();
+    ends(&stories, "succeeded");
+}
+
+/// E04: a failing step, and a kill at an undo of it: every step fails once or is undone once, and
+/// the undos before and after which it dies move along with it.
+#[test]
+fn e04_killed_on_the_way_back() {
+    let mut stories = Vec::new();
+    for failing in (1..=STEPS).step_by(4) {
+        // the n-th effect behind the step's own is the n-th undo
+        let nth = 1 + failing * 7 % failing.max(2);
+        for point in [
+            "commit.after:rollback.finished",
+            "commit.after:rollback.started",
+        ] {
+            stories.push(Story::of(Some(failing), &[&format!("{point}:{nth}=kill")]));
+        }
+    }
+    ends(&stories, "rolled_back");
+}
+
+/// E05: killed, and killed again while it takes the run over, while it looks at what is in doubt,
+/// and at the first events of its recovery.
+#[test]
+fn e05_killed_while_it_recovers() {
+    let seconds = [
+        "claim.after:1=kill",
+        "probe:1=kill",
+        "commit.after:1=kill",
+        "commit.before:2=kill",
+        "commit.after:2=kill",
+        "effect.after:1=kill",
+    ];
+    let mut stories = Vec::new();
+    for (at, second) in seconds.iter().cycle().take(18).enumerate() {
+        let first = format!("effect.after:{}=kill", 1 + at * 2);
+        stories.push(Story::of(None, &[&first, second]));
+    }
+    ends(&stories, "succeeded");
+}
+
+/// E05 on the way back.
+#[test]
+fn e05_killed_while_a_rollback_recovers() {
+    let mut stories = Vec::new();
+    for (at, second) in [
+        "claim.after:1=kill",
+        "commit.after:1=kill",
+        "effect.after:1=kill",
+    ]
+    .iter()
+    .cycle()
+    .take(6)
+    .enumerate()
+    {
+        let first = format!("commit.after:rollback.started:{}=kill", 1 + at * 4);
+        stories.push(Story::of(Some(30), &[&first, second]));
+    }
+    ends(&stories, "rolled_back");
+}
+
+/// Without a kill all of it goes there, and there and back, so that what the others find is due to
+/// the kills.
+#[test]
+fn the_forty_steps_go_there_and_back() {
+    for (failing, status, effects) in [(None, "succeeded", 43), (Some(40), "rolled_back", 86)] {
+        let story = Story::of(failing, &[]);
+        let told = story.tell();
+        assert_eq!(told.broken(&story), None);
+        let found = told.evidence.status();
+        assert_eq!(found.as_deref(), Some(status), "{}", told.told(&story, &[]));
+        assert_eq!((told.kills, told.resumes), (0, 0));
+        assert_eq!(told.evidence.ledger.len(), effects);
+    }
+}
