@@ -55,12 +55,13 @@ cargo fmt --check
 
 say "lints"
 cargo clippy --locked --all-targets --quiet -- -D warnings
+cargo clippy --locked --all-targets --features failpoints --quiet -- -D warnings
 
 say "documentation"
 # private items are documented too, so a public page may point at them
 RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --locked --no-deps --document-private-items --quiet
 
-say "units, demo application, suite"
-cargo test --locked --lib --bins --examples --tests
+say "units, demo application, suite with its faults"
+cargo test --locked --features failpoints --lib --bins --examples --tests
 
 say "all passed"

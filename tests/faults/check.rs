@@ -5,62 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::Path;
 
 use ferry::event::Event;
 use serde_json::Value;
 
 use super::book::{Known, Nature};
+use super::fact::Fact;
 use super::ledger::{Entry, Way, last};
-
-/// An event of the journal, by name.
-#[derive(Clone, Debug)]
-pub struct Fact {
-    pub seq: u64,
-    /// Milliseconds since the Unix epoch.
-    pub at: i64,
-    /// `step.finished`.
-    pub kind: String,
-    pub fields: Value,
-}
-
-impl Fact {
-    pub fn of(event: &Event) -> Self {
-        let (family, rest) = only(serde_json::to_value(&event.kind).unwrap());
-        let (word, fields) = only(rest);
-        Self {
-            seq: event.seq,
-            at: event.at,
-            kind: format!("{family}.{word}"),
-            fields,
-        }
-    }
-
-    fn step(&self) -> Option<&str> {
-        self.fields.get("step")?.as_str()
-    }
-
-    fn item(&self) -> Option<usize> {
-        usize::try_from(self.fields.get("item")?.as_u64()?).ok()
-    }
-
-    /// Whether it says that the step, or the item, took effect.
-    fn is_done(&self) -> bool {
-        match self.kind.as_str() {
-            "step.finished" | "step.skipped" | "rollback.finished" => true,
-            "step.resolved" | "rollback.resolved" => self.fields["to"] == "done",
-            _ => false,
-        }
-    }
-}
-
-fn only(value: Value) -> (String, Value) {
-    match value {
-        Value::Object(map) => map.into_iter().next().unwrap_or_default(),
-        Value::String(word) => (word, Value::Null),
-        other => panic!("no tagged value: {other}"),
-    }
-}
 
 /// What the invariants are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -434,33 +385,4 @@ impl Evidence {
             );
         }
     }
-}
-
-/// Files below `dir` that hold the text.
-pub fn holding(dir: &Path, text: &str, found: &mut Vec<String>) {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            holding(&path, text, found);
-        } else if std::fs::read(&path)
-            .unwrap_or_default()
-            .windows(text.len())
-            .any(|window| window == text.as_bytes())
-        {
-            found.push(format!("`{}` holds the secret", path.display()));
-        }
-    }
-}
-
-/// Processes that work in `dir`, or name it.
-pub fn at_work_in(dir: &Path) -> Vec<String> {
-    let mut found = crate::support::ferry::processes(&dir.display().to_string());
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let inside =
-            std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
-        if inside {
-            found.push(format!("process {}", entry.file_name().to_string_lossy()));
-        }
-    }
-    found
 }

@@ -28,22 +28,26 @@ pub fn sweep(
     wrong.into_inner().unwrap()
 }
 
-/// All invariants hold, and the run came to this end.
+/// All invariants hold, the run came to this end, and nearly all of the points were passed: where
+/// steps go side by side, how many commits there are differs by a few.
 fn ends(stories: &[Story], status: &str) {
+    let killed = AtomicUsize::new(0);
     let wrong = sweep(stories, |story, told| {
+        killed.fetch_add(usize::from(told.kills > 0), Ordering::Relaxed);
         let found = told.evidence.status();
         (found.as_deref() != Some(status)).then(|| {
             let story = told.told(story, &told.evidence.broken());
             format!("ended {found:?}, not {status}: {story}")
         })
     });
+    let (count, killed) = (stories.len(), killed.into_inner());
     assert!(
         wrong.is_empty(),
-        "{} of {} stories\n{}",
+        "{} of {count} stories\n{}",
         wrong.len(),
-        stories.len(),
         wrong.join("\n")
     );
+    assert!(killed * 10 >= count * 8, "{killed} of {count} were killed");
 }
 
 /// How often a point is passed when nothing breaks.
@@ -88,20 +92,25 @@ fn e02_killed_after_an_effect() {
     ends(&stories, "succeeded");
 }
 
-/// E04: a failing step, and a kill at an undo of it: every step fails once or is undone once, and
-/// the undos before and after which it dies move along with it.
+/// E04: every other step fails in turn, and ferry is killed before or after an undo that lies
+/// further back each time. The journaled list is gone on with; nothing is undone twice.
 #[test]
 fn e04_killed_on_the_way_back() {
+    let places = [
+        "commit.after:rollback.planned",
+        "commit.after:rollback.started",
+        "commit.after:rollback.finished",
+        "commit.before:rollback.finished",
+    ];
     let mut stories = Vec::new();
-    for failing in (1..=STEPS).step_by(4) {
-        // the n-th effect behind the step's own is the n-th undo
-        let nth = 1 + failing * 7 % failing.max(2);
-        for point in [
-            "commit.after:rollback.finished",
-            "commit.after:rollback.started",
-        ] {
-            stories.push(Story::of(Some(failing), &[&format!("{point}:{nth}=kill")]));
-        }
+    for (at, failing) in (1..=STEPS).step_by(2).enumerate() {
+        let place = places[at % places.len()];
+        let nth = match place.ends_with("planned") {
+            true => 1,
+            // side by side, fewer are done than stand before it in the text
+            false => 1 + at * 7 % (failing / 2).max(1),
+        };
+        stories.push(Story::of(Some(failing), &[&format!("{place}:{nth}=kill")]));
     }
     ends(&stories, "rolled_back");
 }

@@ -5,9 +5,11 @@ use std::sync::OnceLock;
 
 use ferry::event::Event;
 
+use super::artefacts::{at_work_in, holding};
 use super::book::{Known, Nature};
-use super::check::{Broken, Evidence, Fact, Rule, Session};
+use super::check::{Broken, Evidence, Rule, Session};
 use super::drive::Story;
+use super::fact::Fact;
 use super::ledger::{Entry, Way};
 
 /// What a run left, to be doctored.
@@ -252,14 +254,14 @@ fn a_secret_and_a_process_that_are_left_are_found() {
     std::fs::create_dir(dir.path().join("deep")).unwrap();
     std::fs::write(dir.path().join("deep/file"), b"\0before the-canary after").unwrap();
     let mut leaks = Vec::new();
-    super::check::holding(dir.path(), "the-canary", &mut leaks);
+    holding(dir.path(), "the-canary", &mut leaks);
     assert_eq!(leaks.len(), 1);
     let mut child = std::process::Command::new("sleep")
         .arg("30")
         .current_dir(dir.path())
         .spawn()
         .unwrap();
-    let at_work = super::check::at_work_in(dir.path());
+    let at_work = at_work_in(dir.path());
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(at_work, [format!("process {}", child.id())]);

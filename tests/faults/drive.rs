@@ -7,11 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ferry::store::{SqliteStore, Store};
 use regex::Regex;
 use tempfile::TempDir;
 
+use super::artefacts::{at_work_in, holding};
 use super::book::Book;
-use super::check::{Broken, Evidence, Fact, Session, at_work_in, holding};
+use super::check::{Broken, Evidence, Session};
+use super::fact::Fact;
 use super::ledger::{EFFECT, PROBE, Way, World, last};
 use crate::support::ferry::{Ferry, Ran};
 
@@ -35,6 +38,8 @@ pub struct Story {
     pub small: bool,
     /// A script that starts ferry as `"$@"` in the first sessions, in their order.
     pub through: Vec<String>,
+    /// Another binary than the one under test.
+    pub binary: Option<String>,
 }
 
 /// A story that is over.
@@ -73,7 +78,7 @@ impl Story {
             carried: 0,
         };
         telling.first(&book.text);
-        telling.to_its_end();
+        telling.go_on();
         let (kills, resumes) = (
             telling
                 .sessions
@@ -150,13 +155,20 @@ impl Telling<'_> {
         self.sessions.last().expect("there is a session")
     }
 
+    /// The id of the latest run: one that was killed before its first event is none.
     fn id(&self) -> String {
-        let mut runs = std::fs::read_dir(self.dir.path().join("state/runs")).unwrap();
-        let run = runs.next().expect("a run has a directory").unwrap();
-        run.file_name().into_string().unwrap()
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let runs = runtime.block_on(async {
+            let store = SqliteStore::open_read_only(&self.dir.path().join("state")).await;
+            store.unwrap().runs().await.unwrap()
+        });
+        runs.first().expect("there is a run").id.clone()
     }
 
-    fn to_its_end(&mut self) {
+    fn go_on(&mut self) {
         let mut gone_back = false;
         while self.sessions.len() < MOST {
             let (code, asked) = (self.last().code, self.questions());
@@ -215,7 +227,11 @@ impl Telling<'_> {
             "--reason",
             "as the ledger says",
         ];
-        let ran = Ferry::again(&self.dir).command(&words).run();
+        let mut ferry = Ferry::again(&self.dir).command(&words);
+        if let Some(script) = self.other_binary() {
+            ferry = ferry.through(&script);
+        }
+        let ran = ferry.run();
         self.keep(format!("answer {asked} {word}"), String::new(), ran);
     }
 
@@ -237,12 +253,19 @@ impl Telling<'_> {
         if !failpoint.is_empty() {
             ferry = ferry.env("FERRY_FAILPOINT", &failpoint);
         }
-        if let Some(script) = self.story.through.get(self.carried) {
-            ferry = ferry.through(script);
+        let own = self.story.through.get(self.carried);
+        if let Some(script) = own.cloned().or_else(|| self.other_binary()) {
+            ferry = ferry.through(&script);
         }
         self.carried += 1;
         let ran = ferry.run();
         self.keep(word.to_owned(), failpoint, ran);
+    }
+
+    /// Starts the other binary in the place of the one under test.
+    fn other_binary(&self) -> Option<String> {
+        let binary = self.story.binary.as_ref()?;
+        Some(format!("shift; exec '{binary}' \"$@\""))
     }
 
     fn keep(&mut self, args: String, failpoint: String, ran: Ran) {

@@ -47,7 +47,8 @@ impl Entry {
     }
 }
 
-/// `effect KEY do|undo [flaky]`: one write at the end of the file, and a sync. A flaky one refuses
+/// `effect KEY do|undo [flaky]`: one write at the end of the file that is durable
+/// when it returns, without a sync of its own that a tracer would count as ferry's. A flaky one refuses
 /// the first time, before it does anything. It prints the token that it is given, which ferry hides.
 pub const EFFECT: &str = r#"#!/bin/sh
 set -e
@@ -57,7 +58,7 @@ if [ "$3" = flaky ] && [ ! -e "flaky.$1" ]; then
 fi
 [ -z "$TOKEN" ] || echo "token $TOKEN"
 printf '%s %s %s %s\n' "$1" "${FERRY_ATTEMPT:-0}" "$2" "$(date +%s%6N)" |
-    dd of=ledger oflag=append conv=notrunc,fsync status=none
+    dd of=ledger oflag=append,dsync conv=notrunc status=none
 "#;
 
 /// `probe KEY`: the last that was done about it.

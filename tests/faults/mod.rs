@@ -4,11 +4,13 @@
 //! [`book`] makes the runbook, [`ledger`] reads what really happened, [`drive`] runs, kills, resumes
 //! and answers as an honest operator would, [`check`] compares. Needs the feature `failpoints`.
 
+mod artefacts;
 mod book;
 mod check;
 mod crash;
 mod doctored;
 mod drive;
+mod fact;
 mod ledger;
 mod panics;
 mod points;
