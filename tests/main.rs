@@ -11,6 +11,7 @@ mod action_redis;
 mod action_sql;
 mod architecture;
 mod check;
+mod children;
 mod demo_app;
 mod exit_codes;
 #[cfg(feature = "failpoints")]

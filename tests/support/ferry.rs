@@ -183,6 +183,11 @@ impl Going {
         self.child.id()
     }
 
+    /// Its directory.
+    pub fn directory(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// A path in its directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
