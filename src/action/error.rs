@@ -1,5 +1,7 @@
 //! Why a call failed, with what is known about its effect.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::event::{Cause, Failure, Outcome};
@@ -17,6 +19,10 @@ pub struct ActionError {
     pub hint: Option<String>,
     /// Whether trying again may help, such as LOADING or a refused connection.
     pub retryable: bool,
+    /// Whether trying again cannot help, whatever the author says: somebody has to change something.
+    pub hopeless: bool,
+    /// How long the target asks to be left alone.
+    pub retry_after: Option<Duration>,
     /// What there is of a result, as evidence: an exit code, a status.
     pub result: Option<Value>,
 }
@@ -30,6 +36,8 @@ impl ActionError {
             message: message.into(),
             hint: None,
             retryable: matches!(cause, Cause::Unreachable | Cause::Timeout),
+            hopeless: false,
+            retry_after: None,
             result: None,
         }
     }
@@ -72,6 +80,21 @@ impl ActionError {
     #[must_use]
     pub fn retryable(mut self, retryable: bool) -> Self {
         self.retryable = retryable;
+        self
+    }
+
+    /// With the knowledge that trying again cannot help.
+    #[must_use]
+    pub fn hopeless(mut self) -> Self {
+        self.retryable = false;
+        self.hopeless = true;
+        self
+    }
+
+    /// With how long the target asks to be left alone.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
         self
     }
 

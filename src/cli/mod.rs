@@ -10,6 +10,7 @@ pub mod exit;
 mod load;
 mod next;
 mod orders;
+mod panic;
 mod plan;
 mod replan;
 mod report;
@@ -78,6 +79,7 @@ enum Command {
 
 /// Reads the arguments, carries the command out, prints what is wrong, and gives the exit code.
 pub fn main() -> ExitCode {
+    panic::install();
     // a closed pipe is told by the write that fails, and a run must not die of it
     let args = match Args::try_parse() {
         Ok(args) => args,

@@ -21,8 +21,23 @@ pub(super) fn hide(event: EventKind, masker: &Masker) -> EventKind {
     }
 }
 
+/// The longest text of a failure that is kept, in bytes.
+const LONGEST: usize = 8 << 10;
+
 fn message(failure: &mut Failure, masker: &Masker) {
-    failure.message = hidden(&failure.message, masker);
+    failure.message = bounded(hidden(&failure.message, masker));
+    failure.hint = failure.hint.take().map(bounded);
+}
+
+/// Masked before, cut here, and said so: an event has its limit, and a server may tell a lot.
+fn bounded(mut text: String) -> String {
+    if text.len() > LONGEST {
+        let end = text.floor_char_boundary(LONGEST);
+        let left_out = text.len() - end;
+        text.truncate(end);
+        text.push_str(&format!(" ... ({left_out} bytes left out)"));
+    }
+    text
 }
 
 fn step(event: StepEvent, masker: &Masker) -> StepEvent {

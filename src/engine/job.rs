@@ -129,9 +129,7 @@ impl Job {
         let result = match result {
             Ok(result) => result,
             Err(error) => {
-                if let Some(result) = &error.result {
-                    report.result = judge::bounded(result.clone(), &self.shared.masker);
-                }
+                judge::note(report, &error, &self.shared.masker);
                 return Err(self.failure(&error));
             }
         };
@@ -206,6 +204,7 @@ impl Job {
     /// The values of `outputs`, from the result and from files in the step's directory.
     fn outputs(&self, cx: &Context) -> Result<BTreeMap<String, Value>, Failure> {
         let mut outputs = BTreeMap::new();
+        let mut total = 0;
         for (name, def) in &self.step.outputs {
             let value = match def {
                 OutputDef::Value(expr) => expr
@@ -217,13 +216,7 @@ impl Job {
                 }),
                 OutputDef::Text(file) => step_dir::read(cx, file).map(Value::from),
             };
-            let value = value.and_then(|value| match judge::size(&value) {
-                size if size > judge::MAX_RESULT => Err(format!(
-                    "it has {size} bytes; at most {} are kept",
-                    judge::MAX_RESULT
-                )),
-                _ => Ok(value),
-            });
+            let value = value.and_then(|value| judge::fits(&mut total, value));
             let value = value.map_err(|reason| Failure {
                 cause: Cause::Failed,
                 outcome: self.after(Outcome::Applied),

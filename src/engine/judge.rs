@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::event::{Cause, Failure, Outcome};
+use crate::action::ActionError;
+use crate::event::{Cause, Failure, Outcome, Report};
 use crate::expr::{Evidence, Expr, Verdict};
 use crate::run::StepScope;
 use crate::runbook::Sp;
@@ -114,6 +115,32 @@ pub(super) fn bounded(value: Value, masker: &Masker) -> Value {
         return masked;
     }
     shorten(masked, 2_048)
+}
+
+/// What a failed call leaves beside its failure: evidence, and whether and when to try again.
+pub(super) fn note(report: &mut Report, error: &ActionError, masker: &Masker) {
+    if let Some(result) = &error.result {
+        report.result = bounded(result.clone(), masker);
+    }
+    report.hopeless = error.hopeless;
+    report.retry_after_ms = error
+        .retry_after
+        .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+}
+
+/// The value of an output, if it fits, alone and with those before it: they are kept in one event.
+pub(super) fn fits(total: &mut usize, value: Value) -> Result<Value, String> {
+    let size = size(&value);
+    *total += size;
+    match (size, *total) {
+        (size, _) if size > MAX_RESULT => Err(format!(
+            "it has {size} bytes; at most {MAX_RESULT} are kept"
+        )),
+        (_, total) if total > MAX_RESULT => Err(format!(
+            "the step's outputs up to it have {total} bytes together; at most {MAX_RESULT} are kept"
+        )),
+        _ => Ok(value),
+    }
 }
 
 /// Roughly the bytes of a value as JSON.

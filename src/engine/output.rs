@@ -16,6 +16,9 @@ use crate::secret::{MaskStream, Masker, mask_places};
 /// Bytes kept from the beginning, and as many from the end (limits of the reliability contract).
 const KEPT: usize = 1 << 20;
 
+/// Bytes of a line that are shown while the step runs; the file has all of it.
+const SHOWN: usize = 4_096;
+
 /// Receives what an action prints.
 pub(super) struct StepOutput {
     step: Arc<str>,
@@ -112,10 +115,8 @@ impl StepOutput {
         }
         // only the last whole line of a chunk is shown: nobody reads faster
         let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
-            inner
-                .line
-                .extend_from_slice(&bytes[..bytes.len().min(4_096)]);
-            inner.line.truncate(4_096);
+            let room = (SHOWN + 1).saturating_sub(inner.line.len());
+            inner.line.extend(bytes.iter().take(room));
             return;
         };
         let start = bytes[..end]
@@ -127,14 +128,25 @@ impl StepOutput {
         } else {
             Vec::new()
         };
-        line.extend_from_slice(&bytes[start..end.min(start + 4_096)]);
-        inner.line = bytes[end + 1..].iter().take(4_096).copied().collect();
-        let text = String::from_utf8_lossy(&line);
-        if !text.trim().is_empty() {
-            self.lines
-                .send(&self.step, mask_places(text.trim_end()).into_owned());
+        let room = (SHOWN + 1).saturating_sub(line.len());
+        line.extend(bytes[start..end].iter().take(room));
+        inner.line = bytes[end + 1..].iter().take(SHOWN + 1).copied().collect();
+        let text = shown(&line);
+        if !text.is_empty() {
+            self.lines.send(&self.step, text);
         }
     }
+}
+
+/// A line as people see it. One that is longer is cut between words, so that no address loses the
+/// end by which its password is known as one, and the cut is seen.
+fn shown(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&line[..line.len().min(SHOWN)]);
+    if line.len() <= SHOWN {
+        return mask_places(text.trim_end()).into_owned();
+    }
+    let words = text.rfind(char::is_whitespace).unwrap_or(0);
+    format!("{} \u{2026}", mask_places(text[..words].trim_end()))
 }
 
 impl Inner {
@@ -187,5 +199,24 @@ impl Output for StepOutput {
     fn progress(&self, line: &str) {
         self.lines
             .send(&self.step, self.masker.text(line).into_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_between_words_and_says_so() {
+        assert_eq!(shown(b"short \n"), "short");
+        let address = b"redis://user:hunter22";
+        let mut line = vec![b'x'; SHOWN - address.len() - 1];
+        line.push(b' ');
+        line.extend_from_slice(address);
+        assert_eq!(line.len(), SHOWN);
+        line.extend_from_slice(b"@host");
+        let text = shown(&line);
+        assert!(text.ends_with("x \u{2026}") && !text.contains("hunter22"));
+        assert_eq!(shown(&vec![b'x'; SHOWN + 1]), " \u{2026}");
     }
 }

@@ -45,7 +45,16 @@ pub(super) fn shared(
         .iter()
         .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
         .collect();
-    hidden.extend(targets::passwords(&targets));
+    // a secret may be an address, and its password be told alone
+    let addresses = targets
+        .values()
+        .map(|target| (target.name.as_str(), target.url.as_str()))
+        .chain(
+            secrets
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+    hidden.extend(targets::passwords(addresses));
     let masker = Masker::new(hidden).map_err(|error| EngineError::Secret(error.to_string()))?;
     Ok(Shared {
         run: place.run,

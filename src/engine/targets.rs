@@ -67,20 +67,83 @@ fn wrong_kind(kind: TargetKind, url: &str) -> Option<String> {
     ))
 }
 
-/// Passwords in the addresses, so that they are masked by value too. Those shorter than the masker
-/// takes are left to masking by place.
-pub fn passwords(targets: &Targets) -> Vec<(String, Secret)> {
-    let password = |target: &Target| {
-        let rest = target.url.split_once("://")?.1;
-        let authority = rest.split(['/', '?', '#']).next()?;
-        let (userinfo, _) = authority.rsplit_once('@')?;
-        let (_, password) = userinfo.split_once(':')?;
-        (password.len() >= 6).then(|| {
-            (
-                format!("target {}", target.name),
-                Secret::new(password.to_owned()),
-            )
-        })
+/// Passwords in the addresses, so that they are masked by value too: as written there, and as the
+/// server is told them. Those shorter than the masker takes are left to masking by place.
+pub fn passwords<'a>(
+    addresses: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Vec<(String, Secret)> {
+    let mut found = Vec::new();
+    for (name, url) in addresses {
+        let mut values = in_address(url);
+        values.sort_unstable();
+        values.dedup();
+        values.retain(|value| value.trim().len() >= 6);
+        found.extend(
+            values
+                .into_iter()
+                .map(|value| (name.to_owned(), Secret::new(value))),
+        );
+    }
+    found
+}
+
+/// What stands for a password in an address.
+fn in_address(url: &str) -> Vec<String> {
+    let Some((_, rest)) = url.split_once("://") else {
+        return Vec::new();
     };
-    targets.values().filter_map(password).collect()
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let userinfo = authority
+        .rsplit_once('@')
+        .and_then(|(userinfo, _)| Some(userinfo.split_once(':')?.1));
+    let (_, query) = rest.split_once('?').unwrap_or_default();
+    let parameters = query.split(['&', '#']).filter_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        matches!(key, "password" | "passwd" | "pass").then_some(value)
+    });
+    userinfo
+        .into_iter()
+        .chain(parameters)
+        .flat_map(|written| [Some(written.to_owned()), percent_decoded(written)])
+        .flatten()
+        .collect()
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut pieces = text.split('%');
+    bytes.extend_from_slice(pieces.next()?.as_bytes());
+    for piece in pieces {
+        let digits = piece.get(..2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(&piece.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_found_as_written_and_as_meant() {
+        let of = |url: &str| -> Vec<String> {
+            passwords([("t", url)])
+                .iter()
+                .map(|(_, secret)| secret.expose().to_owned())
+                .collect()
+        };
+        assert_eq!(of("redis://:simple-one@h:1/2"), ["simple-one"]);
+        assert_eq!(
+            of("postgres://u:a%2Fb%40cdef@h/d"),
+            ["a%2Fb%40cdef", "a/b@cdef"]
+        );
+        assert_eq!(
+            of("postgres://u@h/d?sslmode=off&password=in%2Dthere"),
+            ["in%2Dthere", "in-there"]
+        );
+        assert_eq!(of("redis://:short@h"), Vec::<String>::new());
+        assert_eq!(of("http://h/a:b@c"), Vec::<String>::new());
+        assert_eq!(of("100% sure"), Vec::<String>::new());
+    }
 }

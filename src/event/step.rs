@@ -196,6 +196,12 @@ pub struct Report {
     /// Where the whole output is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputKept>,
+    /// Whether trying a failed attempt again cannot help.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hopeless: bool,
+    /// How long, in milliseconds, the target asks to be left alone after a failed attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 /// The output of a step as it was kept in the run directory.

@@ -8,5 +8,6 @@ pub mod mariadb;
 pub mod ports;
 pub mod postgres;
 pub mod redis;
+pub mod resp;
 pub mod server;
 pub mod wire;

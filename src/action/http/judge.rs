@@ -1,5 +1,7 @@
 //! What an answer means: its `result`, and whether the call counts as done, not done or unknown.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, SET_COOKIE};
 use serde_json::{Map, Value, json};
@@ -43,6 +45,7 @@ pub fn judge(request: &Request, answer: &Answer) -> Result<Value, ActionError> {
     );
     let error = ActionError::failed(outcome(request, answer), message)
         .retryable(matches!(code, 408 | 425 | 429 | 500 | 502 | 503 | 504))
+        .retry_after(retry_after(&answer.headers).map(Duration::from_secs_f64))
         .result(result);
     Err(match code {
         300..400 if request.statuses.is_none() => {
@@ -87,7 +90,7 @@ fn result(request: &Request, answer: &Answer) -> Value {
     map.insert("url".into(), answer.url.as_str().into());
     map.insert("redirects".into(), answer.redirects.into());
     map.insert("insecure".into(), request.insecure.into());
-    let ms = |duration: std::time::Duration| json!(duration.as_secs_f64() * 1_000.0);
+    let ms = |duration: Duration| json!(duration.as_secs_f64() * 1_000.0);
     map.insert("total_ms".into(), ms(answer.total));
     map.insert("ttfb_ms".into(), ms(answer.ttfb));
     if let Some(seconds) = retry_after(&answer.headers) {

@@ -198,13 +198,14 @@ pub(super) fn server(peer: &str, effect: Effect, code: &str, detail: &str) -> Ac
     let said = quote(&format!("{code} {detail}"));
     let outcome = effect.refused(code, detail);
     match KNOWN.iter().find(|known| known.code == code) {
-        Some(known) => ActionError::new(
-            known.cause,
-            outcome,
-            format!("{peer} {}: {said}", known.plain),
-        )
-        .hint(known.hint)
-        .retryable(known.retryable),
+        Some(known) => {
+            let message = format!("{peer} {}: {said}", known.plain);
+            let error = ActionError::new(known.cause, outcome, message).hint(known.hint);
+            match known.retryable {
+                true => error.retryable(true),
+                false => error.hopeless(),
+            }
+        }
         None => ActionError::failed(outcome, format!("{peer} said: {said}")),
     }
 }

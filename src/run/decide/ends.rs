@@ -1,5 +1,7 @@
 //! What follows from the end of an attempt: done, waited for, tried again, or failed.
 
+use std::time::Duration;
+
 use super::super::effect::{Decision, Effect};
 use super::super::state::{RunState, StepStatus};
 use crate::event::{Cause, Failure, Outcome, Report, RunEvent, RunStatus, StepEvent};
@@ -49,7 +51,7 @@ impl RunState {
         if let Some(doubt) = self.in_doubt(key, attempt, failure) {
             return doubt;
         }
-        if let Some(at) = self.retry_at(key, attempt, failure, now) {
+        if let Some(at) = self.retry_at(key, attempt, failure, &report, now) {
             let event = StepEvent::Failed {
                 step,
                 attempt,
@@ -111,8 +113,15 @@ impl RunState {
     }
 
     /// When a failed attempt is tried again: only what is proven not to have happened, only reads,
-    /// or may happen twice.
-    fn retry_at(&self, key: StepKey, attempt: u32, failure: &Failure, now: i64) -> Option<i64> {
+    /// or may happen twice. A target that asks to be left alone is, up to the author's longest wait.
+    fn retry_at(
+        &self,
+        key: StepKey,
+        attempt: u32,
+        failure: &Failure,
+        report: &Report,
+        now: i64,
+    ) -> Option<i64> {
         let step = self.plan.step(key.step);
         if self.interrupted(failure) {
             // no failure of its own: it is due again at once when the run goes on
@@ -128,18 +137,16 @@ impl RunState {
             failure.cause,
             Cause::Invalid | Cause::Stopped | Cause::Denied
         );
-        // a doubt that was looked at holds nothing up
-        let others =
-            self.doubts.keys().any(|doubtful| *doubtful != key) || !self.questions.is_empty();
-        let goes_on = self.status == RunStatus::Running
-            && self.failure.is_none()
-            && self.stopping.is_none()
-            && !self.orders.aborting;
+        let sensible = sensible && !report.hopeless;
         let tries = attempt.saturating_sub(self.step(key).forgiven);
-        if tries > retry.limit || !harmless || !wanted || !sensible || !goes_on || others {
+        if tries > retry.limit || !harmless || !wanted || !sensible || !self.is_open() {
             return None;
         }
-        Some(now + i64::try_from(retry.wait(attempt + 1).as_millis()).unwrap_or(i64::MAX / 2))
+        let asked = report.retry_after_ms.map_or(Duration::ZERO, |ms| {
+            Duration::from_millis(ms).min(retry.longest)
+        });
+        let wait = retry.wait(attempt + 1).max(asked);
+        Some(now + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2))
     }
 
     /// Whether an attempt ended only because the run is being stopped, and nothing came of it.

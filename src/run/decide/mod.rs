@@ -46,7 +46,7 @@ impl RunState {
                 self.reported(*key, *attempt, report, failure.as_ref(), input.at)
             }
             InputKind::Due { key }
-                if self.step(*key).status == StepStatus::Waiting && self.goes_on() =>
+                if self.step(*key).status == StepStatus::Waiting && self.is_open() =>
             {
                 self.due(*key, input.at)
             }
@@ -101,20 +101,24 @@ impl RunState {
         state.status == status && state.attempt == attempt
     }
 
-    /// Whether new steps may start.
-    fn goes_on(&self) -> bool {
+    /// Whether the way forward is open, though something may have to be settled first.
+    fn is_open(&self) -> bool {
         self.status == RunStatus::Running
             && self.failure.is_none()
             && self.stopping.is_none()
             && !self.orders.aborting
-            && !self.held_by_doubt()
+    }
+
+    /// Whether new steps may start.
+    fn goes_on(&self) -> bool {
+        self.is_open() && !self.held_by_doubt()
     }
 
     /// The next attempt of a step that waited for it.
     fn due(&self, key: StepKey, now: i64) -> Decision {
         let again = Decision::none().with(Effect::Wake { key, at: now + 100 });
-        if self.in_flight >= self.room() {
-            // its place is taken: it looks again soon
+        if self.in_flight >= self.room() || self.held_by_doubt() {
+            // its place is taken, or something has to be settled first: it looks again soon
             return again;
         }
         let state = self.step(key);

@@ -39,6 +39,7 @@ pub(crate) fn hostile() -> Vec<Event> {
         outputs: BTreeMap::from([(HOSTILE.to_owned(), Value::from(HOSTILE))]),
         evidence: vec![evidence],
         output: None,
+        ..Report::default()
     };
     let cause = RunFailure {
         step: Some("redis-answers".into()),
