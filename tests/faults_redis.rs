@@ -371,24 +371,24 @@ fn a_reset_after_the_request_was_read_is_unknown_and_not_repeated() {
 
 #[test]
 fn after_a_reset_the_probe_decides() {
-    for (probe, commands) in [("test -s", 1), ("test ! -e", 4)] {
+    // done: seen by the probe, and not repeated; a probe that says no lets it be repeated
+    for (shows, commands, code) in [("x", 1, 0), ("never-made", 4, 11)] {
         let dir = tempfile::tempdir().unwrap();
-        let effects = dir.path().join("effects");
-        let server = does_and_resets(effects.clone());
-        // the second form never shows as done while anything was done
-        let probe = match probe {
-            "test -s" => format!("test -s {}", effects.display()),
-            _ => "false".into(),
-        };
+        let server = does_and_resets(dir.path().join("x"));
+        let look = dir.path().join(shows);
+        let probe = format!(
+            "if test -s {}; then echo yes; else echo no; fi",
+            look.display()
+        );
         let ran = run(
             &server.url,
             "SET a b",
             &format!(
                 "retry: {{ limit: 3, backoff: 1ms }}\n                    \
-                 done_when: {{ shell: '{probe}', read_only: true, expect: result.exit_code == 0 }}"
+                 done_when: {{ shell: '{probe}', read_only: true, expect: 'result.stdout.contains(\"yes\")' }}"
             ),
-        );
-        let ran = ran.code(if commands == 1 { 0 } else { 11 });
+        )
+        .code(code);
         assert_eq!(server.commands().len(), commands, "{}", ran.all());
     }
 }
