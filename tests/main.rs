@@ -16,6 +16,7 @@ mod demo_app;
 mod exit_codes;
 #[cfg(feature = "failpoints")]
 mod faults;
+mod faults_http;
 mod faults_redis;
 mod hybrid_cache;
 mod preflight;

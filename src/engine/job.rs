@@ -133,6 +133,7 @@ impl Job {
                 return Err(self.failure(&error));
             }
         };
+        report.retry_after_ms = judge::asked_wait(&result);
         self.scope.now = super::clock::now_ms();
         let applied = self.after(Outcome::Applied);
         if let Some(message) = judge::cut_but_needed(&self.step.expect, &result) {

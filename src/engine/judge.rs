@@ -1,5 +1,7 @@
 //! Expectations over a raw result, judged before anything is masked; what is kept of them is masked.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use crate::action::ActionError;
@@ -123,9 +125,17 @@ pub(super) fn note(report: &mut Report, error: &ActionError, masker: &Masker) {
         report.result = bounded(result.clone(), masker);
     }
     report.hopeless = error.hopeless;
-    report.retry_after_ms = error
-        .retry_after
-        .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    report.retry_after_ms = error.retry_after.map(milliseconds);
+}
+
+/// How long the target asks to be left alone, when an answer of it says so.
+pub(super) fn asked_wait(result: &Value) -> Option<u64> {
+    let seconds = result.get("retry_after_s")?.as_f64()?;
+    Duration::try_from_secs_f64(seconds).ok().map(milliseconds)
+}
+
+fn milliseconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The value of an output, if it fits, alone and with those before it: they are kept in one event.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::effect::{Decision, Effect};
 use super::super::state::{RunState, StepStatus};
-use crate::event::{Cause, Failure, Outcome, Report, RunEvent, RunStatus, StepEvent};
+use crate::event::{Cause, Failure, Outcome, Report, RunEvent, StepEvent};
 use crate::plan::StepKey;
 
 impl RunState {
