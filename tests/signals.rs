@@ -47,7 +47,7 @@ fn the_first_interrupt_waits_for_changes_and_ends_reads() {
     );
     assert!(
         ran.stderr
-            .contains("waiting: interrupted; what was done stays done, and a person has to go on"),
+            .contains("parked: interrupted; what was done stays done, and a person has to go on"),
         "{}",
         ran.stderr
     );
@@ -69,19 +69,21 @@ fn the_second_interrupt_ends_the_groups() {
     assert!(ran.took < Duration::from_secs(8), "{:?}", ran.took);
     assert_eq!(processes(&mark), Vec::<String>::new());
     assert_eq!(ran.ledger(), ["+a"], "it parks and undoes nothing");
-    let failed = ran.failed("a");
     assert_eq!(
-        (failed.cause, failed.outcome),
-        (Cause::Stopped, Outcome::Unknown)
+        ran.words()[3..],
+        [
+            "run.stopping interrupt",
+            "step.in_doubt a",
+            "run.parked interrupt"
+        ]
     );
-    assert_eq!(ran.words().last().unwrap(), "run.parked interrupt");
 }
 
 #[test]
-fn the_third_interrupt_kills_what_does_not_heed() {
+fn the_third_interrupt_leaves_at_once_and_the_next_engine_ends_what_is_left() {
     let mark = format!("third-{}-mark", std::process::id());
     let going = Ferry::new()
-        .steps(&format!("- id: a\n  shell: trap '' TERM INT; echo +a >> ledger; while true; do sleep 0.2; done; true {mark}\n  undo: none\n"))
+        .steps(&format!("- id: a\n  shell: trap '' TERM INT; echo +a >> ledger; while true; do sleep 0.2; done; true {mark}\n  timeout: 2s\n  undo: none\n"))
         .start();
     going.until("ledger", "+a");
     for _ in 0..3 {
@@ -90,8 +92,25 @@ fn the_third_interrupt_kills_what_does_not_heed() {
     }
     let ran = going.wait().code(130);
     assert!(ran.took < Duration::from_secs(5), "{:?}", ran.took);
+    assert_eq!(
+        processes(&mark).len(),
+        1,
+        "it was left as a crash leaves it"
+    );
+    assert_eq!(ran.words().last().unwrap(), "run.stopping interrupt");
+    // waits for it as long as its own timeout, then TERM and, because it heeds nothing, KILL
+    let again = Ferry::again(&ran.dir).command(&["resume"]).run().code(13);
     assert_eq!(processes(&mark), Vec::<String>::new());
-    assert_eq!(ran.failed("a").message, "the script was killed");
+    assert_eq!(
+        again.words()[4..],
+        [
+            "run.started",
+            "step.in_doubt a",
+            "step.examining a",
+            "step.asked a indoubt",
+            "run.parked question"
+        ]
+    );
 }
 
 #[test]

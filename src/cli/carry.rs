@@ -191,7 +191,10 @@ impl Told {
         if let Some(why) = &self.finished.refused {
             return Err(CommandError::new(Exit::Usage, why.clone()));
         }
-        let exit = exit_of(&self.finished);
+        let mut exit = exit_of(&self.finished);
+        if exit == Exit::Done && matches!(self.report, Some(Err(_))) {
+            exit = Exit::CannotWrite;
+        }
         match &self.report {
             Some(report) => say_report(report, &self.run_dir),
             None => super::say(&format!("  report      ferry report {}", self.run)),
@@ -216,7 +219,8 @@ impl Told {
     }
 }
 
-/// A report that cannot be written changes nothing of how the run ended.
+/// A report that cannot be written changes nothing of how the run ended, and is told by the exit code
+/// where that has nothing worse to tell.
 fn say_report(report: &Result<PathBuf, String>, run_dir: &Path) {
     let here = std::env::current_dir().unwrap_or_default();
     match report {

@@ -189,10 +189,16 @@ fn prepare() -> Result<(), CommandError> {
 
 /// The runtime for commands that do more than read a file.
 fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
-    tokio::runtime::Builder::new_current_thread()
+    let failed = |error: std::io::Error| {
+        CommandError::new(Exit::System, format!("no threads can be started: {error}"))
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| {
-            CommandError::new(Exit::System, format!("no threads can be started: {error}"))
-        })
+        .map_err(failed)?;
+    {
+        let _inside = runtime.enter();
+        crate::engine::signals::outlive_file_size().map_err(failed)?;
+    }
+    Ok(runtime)
 }

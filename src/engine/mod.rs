@@ -13,6 +13,7 @@ mod examine;
 pub mod executor;
 mod hide;
 mod job;
+mod jobs;
 mod judge;
 mod lasting;
 mod limits;

@@ -149,3 +149,12 @@ fn ignored() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .unwrap_or(0)
 }
+
+/// Makes a file that may not grow fail as a write instead of ending this process, from here on.
+///
+/// # Errors
+/// When the process cannot listen.
+pub fn outlive_file_size() -> std::io::Result<()> {
+    // what catches it stays when this is dropped; children get the default back
+    signal(SignalKind::from_raw(Name::SIGXFSZ as i32)).map(drop)
+}

@@ -127,6 +127,7 @@ impl Engine {
     /// # Errors
     /// When it cannot start, or the journal fails.
     pub async fn run(mut self) -> Result<Finished, EngineError> {
+        let signals = Signals::listen().map_err(EngineError::Signals)?;
         let mut state = self.fresh_state();
         match &self.start {
             Start::New { .. } => {
@@ -136,7 +137,7 @@ impl Engine {
                 self.make_dir()?;
                 let lease = self.first_lease().await?;
                 let planned = self.planned(&shared.masker);
-                self.go(state, shared, bus, lease, vec![planned], 1, None)
+                self.go(state, shared, bus, lease, vec![planned], 1, None, signals)
                     .await
             }
             Start::Again { order, takeover } => {
@@ -163,7 +164,7 @@ impl Engine {
                 };
                 let next = events.last().map_or(1, |event: &Event| event.seq + 1);
                 bus.recall(events);
-                self.go(state, shared, bus, lease, Vec::new(), next, order)
+                self.go(state, shared, bus, lease, Vec::new(), next, order, signals)
                     .await
             }
         }
@@ -189,8 +190,8 @@ impl Engine {
         first: Vec<EventKind>,
         next_seq: u64,
         order: Option<(Order, Option<String>)>,
+        signals: Signals,
     ) -> Result<Finished, EngineError> {
-        let signals = Signals::listen().map_err(EngineError::Signals)?;
         let (inputs, receiver) = mpsc::unbounded_channel();
         let mail = mail::fetch(Arc::clone(&self.store), self.run.clone());
         let begin = InputKind::Begin {
@@ -262,7 +263,9 @@ impl Engine {
             at: now_ms(),
             locks: locks.map(|lock| lock.value.clone()).collect(),
         };
-        self.store.begin(&new, &self.holder).await
+        let lease = self.store.begin(&new, &self.holder).await?;
+        failpoint::pass("claim.after", "");
+        Ok(lease)
     }
 
     fn planned(&mut self, masker: &Masker) -> EventKind {

@@ -1,11 +1,11 @@
 //! Settling a doubt: by what was found out, by the author's rules, or by a person.
 
 use super::effect::{Decision, Effect};
-use super::input::Input;
-use super::state::{ItemState, RunState, StepStatus};
+use super::parts::StepStatus;
+use super::state::RunState;
 use crate::event::{
-    Answer, Cause, Failure, How, Outcome, Question, Report, Resolution, RollbackEvent, RunEvent,
-    RunFailure, RunStatus, StepEvent,
+    Answer, Cause, Failure, How, Outcome, Question, Report, Resolution, RunEvent, RunFailure,
+    RunStatus, StepEvent,
 };
 use crate::expr::{Evidence, Verdict};
 use crate::plan::StepKey;
@@ -53,14 +53,27 @@ impl RunState {
             false => decision,
         };
         let said = done.map(|evidence| (evidence.to_vec(), verdict(evidence)));
+        let unmet = self.step(key).unmet && self.failure.is_none();
         match (said, failure) {
+            // its effect was there before, and it was not all that was expected
+            (Some((_, Verdict::Pass)), None) if unmet && def.idempotent => {
+                return again(resolved(How::Idempotent, Resolution::Again));
+            }
+            (Some((_, Verdict::Pass)), None) if unmet => {
+                return Decision::event(StepEvent::Asked {
+                    step,
+                    question: Question::InDoubt,
+                    why: "its effect is there, and what was expected of it was not met".into(),
+                    evidence: done.map(<[Evidence]>::to_vec).unwrap_or_default(),
+                });
+            }
             (Some((evidence, Verdict::Pass)), None) => {
                 return resolved(How::Probe { evidence }, Resolution::Done);
             }
             (Some((evidence, Verdict::Fail)), None) => {
                 return match self.doubts.get(&key) {
                     // it was seen to fail: what follows is what follows from that failure
-                    Some(own) if !matches!(own.cause, Cause::Lost | Cause::Stopped) => {
+                    Some(own) if seen_to_fail(own) => {
                         self.attempt_failed(key, attempt, own, &Report::default(), now)
                     }
                     _ => again(resolved(How::Probe { evidence }, Resolution::Again)),
@@ -71,9 +84,8 @@ impl RunState {
             }
             _ => {}
         }
-        let own = self.doubts.get(&key).filter(|own| {
-            !matches!(own.cause, Cause::Lost | Cause::Stopped) && self.failure.is_none()
-        });
+        let own = self.doubts.get(&key);
+        let own = own.filter(|own| seen_to_fail(own) && self.failure.is_none());
         if let Some(own) = own {
             return self.attempt_failed(key, attempt, own, &Report::default(), now);
         }
@@ -127,69 +139,6 @@ impl RunState {
     pub(super) fn phase_name(&self, key: StepKey) -> String {
         let phase = self.plan.phase_of(key.step);
         self.plan.runbook.phases[phase].name.value.clone()
-    }
-
-    /// What follows from what was found out about an item of the way back.
-    pub(super) fn item_examined(
-        &self,
-        item: usize,
-        attempt: u32,
-        undone: Option<&[Evidence]>,
-        failure: Option<&Failure>,
-        input: &Input,
-    ) -> Decision {
-        if let Some(failure) = failure.filter(|failure| failure.cause == Cause::Stopped) {
-            let failure = failure.clone();
-            return Decision::event(RollbackEvent::InDoubt {
-                item,
-                attempt,
-                failure,
-            });
-        }
-        let resolved = |how: How, to: Resolution| {
-            Decision::event(RollbackEvent::Resolved {
-                item,
-                attempt,
-                how,
-                to,
-            })
-        };
-        let at = input.at;
-        let said = undone.map(|evidence| (evidence.to_vec(), verdict(evidence)));
-        match (said, failure) {
-            (Some((evidence, Verdict::Pass)), None) => {
-                return resolved(How::Probe { evidence }, Resolution::Done);
-            }
-            (Some((evidence, Verdict::Fail)), None) => {
-                return resolved(How::Probe { evidence }, Resolution::Again)
-                    .with(Effect::WakeItem { item, at });
-            }
-            (None, None) if self.item_is_idempotent(item) => {
-                return resolved(How::Idempotent, Resolution::Again)
-                    .with(Effect::WakeItem { item, at });
-            }
-            _ => {}
-        }
-        let why = failure.map_or_else(
-            || "the engine ended in the middle of it".into(),
-            |failure| failure.message.clone(),
-        );
-        Decision::event(RollbackEvent::Asked { item, why })
-    }
-
-    /// Whether an item of the way back may have changed something.
-    pub(super) fn item_changes(&self, item: usize) -> bool {
-        let item = self.rollback.as_ref().and_then(|back| back.items.get(item));
-        item.is_some_and(|item| {
-            self.item_step(item)
-                .is_none_or(crate::runbook::Step::changes)
-        })
-    }
-
-    /// Automatic undos put back what is still as the step left it, so doing it twice is once.
-    fn item_is_idempotent(&self, item: usize) -> bool {
-        let item = self.rollback.as_ref().and_then(|back| back.items.get(item));
-        item.is_some_and(|item| self.item_step(item).is_none_or(|step| step.idempotent))
     }
 
     /// What follows from an answer; else why it is none.
@@ -291,55 +240,6 @@ impl RunState {
         }
     }
 
-    fn asked_item(&self, name: &str) -> Option<usize> {
-        let rollback = self.rollback.as_ref()?;
-        (0..rollback.items.len()).find(|at| {
-            let item = &rollback.items[*at];
-            let named = item.id == name || item.of.as_deref() == Some(name);
-            named && matches!(rollback.states[*at], ItemState::Asked { .. })
-        })
-    }
-
-    fn item_answered(&self, item: usize, said: &Said<'_>, now: i64) -> Result<Decision, String> {
-        let ItemState::Asked { attempt } = self
-            .rollback
-            .as_ref()
-            .map_or(ItemState::Pending, |rollback| rollback.states[item])
-        else {
-            return Err("it is not asked about".into());
-        };
-        let to = match said.answer {
-            Answer::Done => Resolution::Done,
-            Answer::NotDone => Resolution::NotDone,
-            Answer::Retry => Resolution::Again,
-            Answer::Abort => {
-                return Ok(Decision::event(RunEvent::Finished {
-                    status: RunStatus::Aborted,
-                }));
-            }
-            Answer::Rollback | Answer::Proceed => {
-                return Err(format!(
-                    "`{}` is no answer on the way back: done, not-done, retry, abort",
-                    said.answer.word()
-                ));
-            }
-        };
-        let resolved = Decision::event(RollbackEvent::Resolved {
-            item,
-            attempt,
-            how: How::Person {
-                by: said.by.to_owned(),
-                reason: said.reason.to_owned(),
-            },
-            to,
-        });
-        let live = self.status == RunStatus::RollingBack && to != Resolution::Done;
-        Ok(match live {
-            true => resolved.with(Effect::WakeItem { item, at: now }),
-            false => resolved,
-        })
-    }
-
     /// The question before the point of no return, if it is still to be asked or answered.
     pub(super) fn gate(&self, key: StepKey) -> Option<Decision> {
         let step = self.plan.step(key.step);
@@ -374,8 +274,13 @@ impl RunState {
     }
 }
 
+/// Whether an attempt in doubt ended before this engine's eyes, and not by its own defect.
+fn seen_to_fail(own: &Failure) -> bool {
+    !matches!(own.cause, Cause::Lost | Cause::Stopped | Cause::Internal)
+}
+
 /// What a probe says as a whole.
-fn verdict(evidence: &[Evidence]) -> Verdict {
+pub(super) fn verdict(evidence: &[Evidence]) -> Verdict {
     let all = |verdict: Verdict| evidence.iter().all(|one| one.verdict == verdict);
     let any = |verdict: Verdict| evidence.iter().any(|one| one.verdict == verdict);
     if !evidence.is_empty() && all(Verdict::Pass) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::state::{Fan, Line, RunState, Settled, SnapshotState, StepState, StepStatus};
+use super::parts::{Fan, Settled, SnapshotState, StepState, StepStatus};
+use super::state::{Line, RunState};
 use crate::event::{
     Cause, EventKind, Moment, Outcome, Report, RunEvent, RunStatus, SnapshotEvent, StepEvent,
 };
@@ -100,6 +101,7 @@ impl RunState {
                 if let Some(key) = key(step) {
                     self.take_off(key, *attempt, StepStatus::Running, at);
                     self.state_mut(key).started = true;
+                    self.state_mut(key).unmet = false;
                     if plan.step(key.step).point_of_no_return {
                         // by its intent: whether it took effect may never be known
                         let behind = self.settled.len();
@@ -176,6 +178,7 @@ impl RunState {
                         // it had no failure of its own
                         self.state_mut(key).forgiven += 1;
                     }
+                    self.state_mut(key).unmet = failure.outcome == Outcome::Applied;
                     self.failed(key, failure.outcome, *retry_at, *tolerated, at);
                 }
             }

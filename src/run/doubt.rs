@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::state::{ItemState, RollbackState, RunState, StepStatus};
+use super::parts::{ItemState, RollbackState, StepStatus};
+use super::state::RunState;
 use crate::event::{
     Answer, Moment, OperatorEvent, Order, Part, Question, Resolution, RollbackEvent, RunStatus,
     StepEvent,

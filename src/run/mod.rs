@@ -14,7 +14,10 @@ mod decide;
 mod doubt;
 mod effect;
 mod input;
+mod item_doubt;
+mod list;
 mod orders;
+mod parts;
 mod phases;
 mod recover;
 mod scope;
@@ -23,8 +26,9 @@ mod state;
 pub use effect::{Decision, Effect};
 pub use input::{Input, InputKind};
 pub use orders::allowed;
+pub use parts::{Fan, ItemState, RollbackState, Settled, StepState, StepStatus};
 pub use scope::StepScope;
-pub use state::{Fan, ItemState, RollbackState, RunState, Settled, StepState, StepStatus};
+pub use state::RunState;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@
 //! refusal changes nothing and is recorded.
 
 use super::effect::{Decision, Effect};
-use super::state::{ItemState, RunState};
+use super::parts::ItemState;
+use super::state::RunState;
 use crate::event::{
     Cause, Failure, OperatorEvent, Order, Outcome, Parking, RollbackEvent, RunEvent, RunFailure,
     RunStatus,

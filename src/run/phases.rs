@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::state::{RunState, StepStatus};
+use super::parts::StepStatus;
+use super::state::RunState;
 
 impl RunState {
     pub(super) fn skip_phase(&mut self, phase: usize, at: i64) {

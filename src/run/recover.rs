@@ -4,7 +4,8 @@
 //! starts (reliability contract 2.5).
 
 use super::effect::{Decision, Effect};
-use super::state::{ItemState, RunState, SnapshotState, StepStatus};
+use super::parts::{ItemState, SnapshotState, StepStatus};
+use super::state::RunState;
 use crate::event::{
     Cause, Failure, Outcome, Report, RollbackEvent, RunEvent, RunStatus, SnapshotEvent, StepEvent,
 };

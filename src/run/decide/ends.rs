@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::super::effect::{Decision, Effect};
-use super::super::state::{RunState, StepStatus};
+use super::super::parts::StepStatus;
+use super::super::state::RunState;
 use crate::event::{Cause, Failure, Outcome, Report, RunEvent, StepEvent};
 use crate::plan::StepKey;
 
@@ -103,9 +104,11 @@ impl RunState {
         if failure.cause == Cause::Stopped && stopped {
             return Some(doubt);
         }
-        let link_lost = failure.outcome == Outcome::Unknown
-            && matches!(failure.cause, Cause::Timeout | Cause::Unreachable);
-        (link_lost && def.done_when.is_some() && self.goes_on()).then(|| {
+        let unknown = failure.outcome == Outcome::Unknown && self.goes_on();
+        let link_lost = matches!(failure.cause, Cause::Timeout | Cause::Unreachable);
+        // after a defect of ferry's own nothing that it says of the step is believed
+        let broken = failure.cause == Cause::Internal && status == StepStatus::Running;
+        (unknown && (broken || link_lost && def.done_when.is_some())).then(|| {
             doubt
                 .and(StepEvent::Examining { step, attempt })
                 .with(Effect::Examine { key, attempt })
@@ -131,7 +134,7 @@ impl RunState {
         let harmless = failure.outcome == Outcome::NotApplied
             || !step.changes()
             || step.idempotent
-            || step.done_when.is_some();
+            || step.done_when.is_some() && failure.outcome != Outcome::Applied;
         let wanted = retry.on.is_empty() || retry.on.contains(&failure.cause);
         let sensible = !matches!(
             failure.cause,

@@ -7,7 +7,8 @@ mod start;
 
 use super::effect::{Decision, Effect};
 use super::input::{Input, InputKind};
-use super::state::{Fan, RunState, SnapshotState, StepStatus};
+use super::parts::{Fan, SnapshotState, StepStatus};
+use super::state::RunState;
 use crate::event::{
     Cause, Failure, Moment, Outcome, Parking, Report, RollbackEvent, RunEvent, RunFailure,
     RunStatus, SkipReason, SnapshotEvent, SnapshotTaken, StepEvent,

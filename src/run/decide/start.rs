@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::super::effect::{Decision, Effect};
-use super::super::state::{RunState, SnapshotState, StepStatus};
+use super::super::parts::{SnapshotState, StepStatus};
+use super::super::state::RunState;
 use super::invalid;
 use crate::event::{Failure, Moment, SkipReason, SnapshotEvent, StepEvent};
 use crate::expr::Verdict;
@@ -120,7 +121,9 @@ impl RunState {
         let name = self.plan.name(key);
         // after a check that failed nothing was read yet: it is still to be read
         let unread = !self.step(key).started && matches!(step.undo, Undo::Auto(_));
-        if step.done_when.is_some() || unread {
+        // that its effect is there is known after such a failure, and is not what was missing
+        let asks = step.done_when.is_some() && !self.step(key).unmet;
+        if asks || unread {
             return Decision::event(StepEvent::Checking {
                 step: name,
                 attempt,
