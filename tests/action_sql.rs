@@ -612,7 +612,10 @@ async fn unreachable_targets_are_named_in_words() {
         assert_eq!(error.cause, Cause::Denied);
         let error = db.fails("sql.backup", json!("x.dump")).await;
         assert!(!format!("{error:?}").contains("wr0ngword"), "{error:?}");
-        assert_eq!(std::fs::read_dir(db.path()).unwrap().count(), 0);
+        let left = std::fs::read_dir(db.path()).unwrap();
+        let left = left.map(|entry| entry.unwrap().file_name());
+        // its own files apart
+        assert_eq!(left.filter(|name| name != "locks").count(), 0);
 
         let (server, _) = good.rsplit_once('/').unwrap();
         db.url = format!("{server}/nowhere");
@@ -829,4 +832,49 @@ async fn locks_and_conflicts_may_be_tried_again() {
         (error.outcome, error.retryable),
         (Outcome::NotApplied, true)
     );
+}
+
+#[tokio::test]
+async fn a_session_of_an_engine_that_is_gone_is_seen_and_ended() {
+    for kind in [TargetKind::Postgres, TargetKind::Mysql] {
+        let db = Db::of(kind);
+        let slow = match kind {
+            TargetKind::Postgres => "select pg_sleep(20)",
+            _ => "do sleep(20)",
+        };
+        db.execute(USERS).await;
+        // as after a crash: another engine, with connections of its own, and the same key, which is
+        // longer than what a server keeps of a name
+        let mut old = context(db.dir.path());
+        old.idempotency_key = format!("ferry:{}:change:do", "long-name-".repeat(8));
+        let mut other = context(db.dir.path());
+        other.idempotency_key = old.idempotency_key.replace(":do", ":undo");
+        let mut new = context(db.dir.path());
+        new.idempotency_key.clone_from(&old.idempotency_key);
+        let script = format!("insert into users values (1, 'a', 1); {slow}");
+        let call = db.call("sql", json!({ "execute": script }));
+        let sql = action("sql");
+        // a read of the same step keeps an idle connection of that name
+        let read = db.call("sql", json!("select 1 as x"));
+        sql.execute(&new, &read).await.unwrap();
+        assert!(!sql.still_running(&new, &call).await.unwrap(), "{kind:?}");
+        assert!(!sql.end_running(&new, &call).await.unwrap(), "{kind:?}");
+        let (ended, ()) = tokio::join!(sql.execute(&old, &call), async {
+            let until = Instant::now() + Duration::from_secs(10);
+            while !sql.still_running(&new, &call).await.unwrap() {
+                assert!(Instant::now() < until, "{kind:?}: it is not seen");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            assert!(!sql.still_running(&other, &call).await.unwrap(), "{kind:?}");
+            assert!(!sql.end_running(&other, &call).await.unwrap(), "{kind:?}");
+            assert!(sql.still_running(&new, &call).await.unwrap(), "{kind:?}");
+            assert!(sql.end_running(&new, &call).await.unwrap(), "{kind:?}");
+        });
+        assert_eq!(ended.unwrap_err().outcome, Outcome::NotApplied, "{kind:?}");
+        assert!(!sql.still_running(&new, &call).await.unwrap(), "{kind:?}");
+        assert_eq!(db.rows("select * from users").await, json!([]), "{kind:?}");
+    }
+    let db = Db::of(TargetKind::Sqlite);
+    let call = db.call("sql", json!({ "execute": "select 1" }));
+    assert!(!action("sql").still_running(&db.cx, &call).await.unwrap());
 }

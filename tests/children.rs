@@ -96,7 +96,7 @@ fn a_step_that_outlives_its_engine_is_seen_and_waited_for() {
     let mark = mark("outlives");
     let killed = Killed::new(
         &format!(
-            "- id: a\n  shell: echo +a >> ledger; sleep 1.5; echo -a >> ledger; true {mark}\n  undo: none\n"
+            "- id: a\n  shell: sleep 0.5; echo +a >> ledger; sleep 1.5; echo -a >> ledger; true {mark}\n  undo: none\n"
         ),
         &mark,
     );
@@ -247,7 +247,7 @@ fn a_leader_that_closed_the_lock_is_known_by_its_start() {
     let mark = mark("closes");
     let killed = Killed::new(
         &format!(
-            "- id: a\n  shell: {{ argv: [bash, -c, \"for fd in /proc/self/fd/*; do n=${{fd##*/}}; (( n > 2 )) && eval \\\"exec $n>&-\\\"; done; echo +a >> ledger; sleep 61; true {mark}\"] }}\n  undo: none\n"
+            "- id: a\n  shell: {{ argv: [bash, -c, \"for fd in /proc/self/fd/*; do n=${{fd##*/}}; (( n > 2 )) && eval \\\"exec $n>&-\\\"; done; sleep 0.5; echo +a >> ledger; sleep 61; true {mark}\"] }}\n  undo: none\n"
         ),
         &mark,
     );
@@ -357,4 +357,335 @@ fn a_good_step_may_leave_a_server_behind() {
     // `grep -c` prints 0 and fails when there is none
     assert_eq!(ran.result("b")["stdout"], "0", "{}", ran.all());
     assert_eq!(held(&ran), 0);
+}
+
+/// What of a status file of a process stands behind a name.
+fn field(text: &str, name: &str) -> String {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("no `{name}` in {text}"))
+        .trim()
+        .to_owned()
+}
+
+/// 2.6: a child has an empty signal mask, no ignored SIGPIPE and SIGXFSZ, and no descriptor but 0, 1, 2
+/// and its lock, whatever ferry was started with; and the caller's own descriptors stay open in ferry.
+#[test]
+fn a_child_starts_clean() {
+    let ran = Ferry::new()
+        .steps("- id: a\n  shell: umask > umask; grep Sig /proc/self/status > signals; readlink /proc/self/fd/* > fds; ls /proc/$PPID/fd -l > own; stat -c %a umask > mode\n  undo: none\n")
+        .through("trap '' PIPE XFSZ TERM; exec 7>held 19</dev/zero; exec \"$@\"")
+        .run()
+        .success();
+    assert_eq!(ran.text("umask"), "0077\n");
+    assert_eq!(ran.text("mode"), "600\n");
+    let signals = ran.text("signals");
+    assert_eq!(u64::from_str_radix(&field(&signals, "SigBlk:"), 16), Ok(0));
+    let ignored = u64::from_str_radix(&field(&signals, "SigIgn:"), 16).unwrap();
+    for signal in [
+        Signal::SIGPIPE,
+        Signal::SIGXFSZ,
+        Signal::SIGINT,
+        Signal::SIGTERM,
+    ] {
+        assert_eq!(
+            ignored & (1 << (signal as i32 - 1)),
+            0,
+            "{signal}: {ignored:x}"
+        );
+    }
+    let fds = ran.text("fds");
+    let fds: Vec<_> = fds.lines().collect();
+    // of the program that looks: 0 to 2 and the lock; the directory that it read is closed again
+    let is = |what: &str| fds.iter().any(|fd| fd.contains(what));
+    assert!(
+        is("/dev/null") && is("/fds") && is("pipe:") && is("/locks/tree-"),
+        "{fds:?}"
+    );
+    assert_eq!(fds.len(), 4, "{fds:?}");
+    let own = ran.text("own");
+    assert!(own.contains("/held") && own.contains("/dev/zero"), "{own}");
+}
+
+/// Runs as an ordinary user where the tests run as root; everything is that user's then.
+const ORDINARY: &str = r#"
+    if [ "$(id -u)" != 0 ]; then exec "$@"; fi
+    uid=$((60000 + $$ % 5000)); cp "$1" ferry-binary; shift; chown -R $uid .
+    exec setpriv --reuid=$uid --regid=$uid --clear-groups ./ferry-binary "$@"
+"#;
+
+/// 2.10: the engine leaves no core and lets no other process of the same user look into it; whether it
+/// is alive can still be seen.
+#[test]
+fn the_engine_keeps_to_itself() {
+    let ran = Ferry::new()
+        .steps("- id: a\n  shell: cat /proc/$PPID/environ > environ; ls /proc/$PPID/fd > fds; cat /proc/$PPID/limits > limits; cat /proc/$PPID/stat > stat; ulimit -Sc > core; true\n  undo: none\n")
+        .env("CANARY", "canary-of-the-engine")
+        .through(ORDINARY)
+        .run()
+        .success();
+    assert_eq!(ran.text("environ"), "");
+    assert_eq!(ran.text("fds"), "");
+    assert!(field(&ran.text("limits"), "Max core file size").starts_with("0 "));
+    assert_eq!(ran.text("core"), "0\n");
+    let stat = ran.text("stat");
+    let started: u64 = stat
+        .rsplit_once(')')
+        .unwrap()
+        .1
+        .split_whitespace()
+        .nth(19)
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(started > 0, "{stat}");
+}
+
+/// 2.6: what ferry copies keeps its mode under the narrow umask.
+#[test]
+fn copied_files_keep_their_modes() {
+    let ran = Ferry::new()
+        .file("from", "text")
+        .steps(
+            "
+            - id: mode
+              shell: chmod 0644 from
+              undo: none
+            - id: copy
+              file.copy: { from: from, to: to }
+            - id: write
+              file.write: { path: written, text: text }
+            - id: look
+              shell: stat -c '%n %a' to written
+              undo: none
+              expect: result.stdout == \"to 644\\nwritten 644\"
+            ",
+        )
+        .run();
+    assert_eq!(ran.code, 0, "{}", ran.all());
+}
+
+/// P07: too many arguments, descriptors and processes: proven not to have happened.
+#[test]
+fn what_the_system_refuses_to_start_did_not_happen() {
+    let many = "\"${{ inputs.big }}\", ".repeat(30);
+    let text = format!(
+        "runbook: demo\ninputs: {{ big: {{ env: BIG }} }}\nphases: {{ p: {{ steps: [{{ id: a, shell: {{ argv: [echo, {many}end] }}, undo: [{{ shell: echo undo >> ledger }}] }}] }} }}\n"
+    );
+    let ran = Ferry::new()
+        .runbook(&text)
+        .env("BIG", &"x".repeat(100_000))
+        .run()
+        .code(11);
+    assert_eq!(
+        ran.failure(),
+        "step `a`: `echo` could not be started: Argument list too long (os error 7)"
+    );
+    assert_eq!(ran.failed("a").outcome, Outcome::NotApplied);
+    assert_eq!(ran.ledger(), Vec::<String>::new());
+    assert_eq!(held(&ran), 0);
+}
+
+/// P07: no more processes for this user: the step did not happen, and is tried again.
+#[test]
+fn without_room_for_a_process_a_step_is_tried_again() {
+    // bash waits and tries again when it cannot fork, so that there is no room meanwhile
+    let ran = Ferry::new()
+        .runbook(
+            "
+            runbook: demo
+            phases:
+              fill: { steps: [{ id: fill, shell: { argv: [bash, -c, 'for n in {1..40}; do sleep 1.5 >/dev/null 2>&1 & done'] }, undo: none }] }
+              p:
+                steps:
+                  - { id: w, wait: 400ms }
+                  - id: b
+                    shell: echo b >> ledger
+                    retry: { limit: 8, backoff: 700ms }
+                    undo: [{ shell: echo undo >> ledger }]
+            ",
+        )
+        .through(&format!("ulimit -u 30\n{ORDINARY}"))
+        .run()
+        .success();
+    let refused = ran.journal.iter().find_map(|event| match &event.kind {
+        ferry::event::EventKind::Step(ferry::event::StepEvent::Failed {
+            step, failure, ..
+        }) if step == "b" => Some(failure.clone()),
+        _ => None,
+    });
+    let refused = refused.unwrap_or_else(|| panic!("{}", ran.all()));
+    assert_eq!(refused.outcome, Outcome::NotApplied);
+    assert!(
+        refused.message.contains("could not be started"),
+        "{}",
+        refused.message
+    );
+    assert_eq!(ran.ledger(), ["b"]);
+}
+
+/// P05: a flood without a newline, of bytes that are no text, and of a million short lines: the engine
+/// stays small, the child is not held up, and what is said of the cut is exact.
+#[test]
+fn floods_of_any_kind_are_taken_in_little_memory() {
+    const MIB: u64 = 1 << 20;
+    let cases = [
+        ("head -c 64M /dev/zero", 64 * MIB),
+        (r"head -c 64M /dev/zero | tr '\0' '\377'", 64 * MIB),
+        ("seq 1000000", 6_888_896),
+    ];
+    for (flood, bytes) in cases {
+        let began = Instant::now();
+        let plain = Command::new("sh")
+            .args(["-c", &format!("{flood} | cat > /dev/null")])
+            .status();
+        assert!(plain.unwrap().success());
+        let floor = began.elapsed();
+        let going = Ferry::new()
+            .steps(&format!("- id: quiet\n  shell: touch quiet; sleep 0.3\n  undo: none\n- id: a\n  shell: \"{}; touch over; sleep 0.3\"\n  read_only: true\n", flood.replace('\\', "\\\\")))
+            .start();
+        going.until_true("the first step runs", || going.path("quiet").exists());
+        let base = peak(going.pid());
+        going.until_true("the flood is over", || going.path("over").exists());
+        let over = peak(going.pid()) - base;
+        let ran = going.wait().success();
+        assert!(over < 64 << 10, "{flood}: {over} kB over {base} kB");
+        let report = ran.report("a");
+        let kept = report.output.clone().unwrap();
+        assert_eq!((kept.bytes, kept.kept), (bytes, 2 * MIB), "{flood}");
+        let sum = Command::new("sh")
+            .args(["-c", &format!("{flood} | sha256sum")])
+            .output()
+            .unwrap();
+        assert!(
+            String::from_utf8_lossy(&sum.stdout).starts_with(&kept.sha256),
+            "{flood}"
+        );
+        let file = std::fs::metadata(ran.run_dir().join(&kept.file)).unwrap();
+        let note = format!("\n... {} bytes left out ...\n", bytes - 2 * MIB);
+        assert_eq!(file.len(), 2 * MIB + note.len() as u64, "{flood}");
+        // without optimisation the hash alone takes several times as long
+        let times = if cfg!(debug_assertions) { 60 } else { 3 };
+        let took = Duration::from_millis(report.took_ms);
+        let longest = floor * times + Duration::from_millis(1_500);
+        assert!(took < longest, "{flood}: {took:?}, floor {floor:?}");
+    }
+}
+
+/// The most memory that a process had so far, in kB.
+fn peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let most = field(&status, "VmHWM:");
+    most.trim_end_matches("kB").trim().parse().unwrap()
+}
+
+/// The letter that the system has for what a process does.
+fn doing(pid: &str) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let behind = stat
+        .rsplit_once(')')
+        .map(|(_, rest)| rest.trim().to_owned());
+    behind.and_then(|rest| rest.chars().next()).unwrap_or('-')
+}
+
+/// O06: Ctrl-Z stops the step's processes and then ferry; after it goes on nothing has timed out, a
+/// wait between attempts is not over early, and the run ends as if it had never stood still.
+#[test]
+fn a_stop_by_the_terminal_stops_steps_and_their_timers() {
+    let going = Ferry::new()
+        .steps(
+            "
+            - id: a
+              shell: echo $PPID > ferry-pid; echo $$ > pid; echo +a >> ledger; n=0; while [ $n -lt 10 ]; do sleep 0.1; n=$((n+1)); done; echo -a >> ledger
+              timeout: 2s
+              undo: none
+            ",
+        )
+        // a group of its own with a shell that waits for it, as at a terminal
+        .through("set -m; \"$@\" & wait -f $!")
+        .start();
+    going.until("ledger", "+a");
+    let pid = |name: &str| going.text(name).trim().to_owned();
+    let (ferry, child) = (pid("ferry-pid"), pid("pid"));
+    let tell = |signal| kill(Pid::from_raw(ferry.parse().unwrap()), signal).unwrap();
+    tell(Signal::SIGTSTP);
+    going.until_true("both are stopped", || {
+        doing(&ferry) == 'T' && doing(&child) == 'T'
+    });
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(going.text("ledger"), "+a\n", "nothing goes on meanwhile");
+    tell(Signal::SIGCONT);
+    let ran = going.wait().success();
+    assert_eq!(ran.ledger(), ["+a", "-a"]);
+    assert!(
+        ran.report("a").took_ms > 2_500,
+        "the record has the true time"
+    );
+}
+
+/// O06: a step that takes too long is still ended after a stop, by the time that it ran.
+#[test]
+fn a_timer_goes_on_after_a_stop() {
+    let going = Ferry::new()
+        .steps("- id: a\n  shell: echo $PPID > ferry-pid; echo +a >> ledger; sleep 30\n  timeout: 1s\n  undo: none\n")
+        .through("set -m; \"$@\" & wait -f $!")
+        .start();
+    going.until("ledger", "+a");
+    let ferry = going.text("ferry-pid").trim().to_owned();
+    let tell = |signal| kill(Pid::from_raw(ferry.parse().unwrap()), signal).unwrap();
+    tell(Signal::SIGTSTP);
+    going.until_true("it is stopped", || doing(&ferry) == 'T');
+    std::thread::sleep(Duration::from_millis(1_500));
+    tell(Signal::SIGCONT);
+    let ran = going.wait().code(11);
+    assert_eq!(ran.failed("a").cause, Cause::Timeout);
+    let took = ran.report("a").took_ms;
+    assert!((2_400..4_000).contains(&took), "{took} ms");
+}
+
+/// O06: where nobody could continue it, a stop by the terminal is not heeded.
+#[test]
+fn a_stop_that_nobody_could_end_is_not_heeded() {
+    let going = Ferry::new()
+        .steps("- id: a\n  shell: echo +a >> ledger; sleep 0.8\n  undo: none\n")
+        .through("exec setsid \"$@\"")
+        .start();
+    going.until("ledger", "+a");
+    going.signal(Signal::SIGTSTP);
+    assert!(going.wait().success().took < Duration::from_secs(10));
+}
+
+/// 2.9: SIGQUIT says what is in flight, and the run goes on without a core.
+#[test]
+fn a_quit_shows_what_is_in_flight() {
+    let going = Ferry::new()
+        .runbook(
+            "
+            runbook: demo
+            phases:
+              one: { steps: [{ id: a, shell: echo $$ > pid; echo +a >> ledger; sleep 1, undo: none }] }
+              two: { steps: [{ id: w, wait: 1s }] }
+            ",
+        )
+        .start();
+    going.until("ledger", "+a");
+    let pid = going.text("pid").trim().to_owned();
+    going.signal(Signal::SIGQUIT);
+    let ran = going.wait().success();
+    assert!(ran.stderr.contains(": 2 in flight\n"), "{}", ran.stderr);
+    let line = ran
+        .stderr
+        .lines()
+        .find(|line| line.trim_start().starts_with("`a` for "));
+    assert!(
+        line.is_some_and(|line| line.contains(&format!("do attempt 1: process group {pid} for "))),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr
+            .lines()
+            .any(|line| line.trim_start().starts_with("`w` for ")),
+        "{}",
+        ran.stderr
+    );
 }

@@ -86,6 +86,26 @@ pub trait Action: Send + Sync {
         )))
     }
 
+    /// Whether something that an attempt of this call began is still at work where the call goes to,
+    /// although the engine that began it is gone: a session of a database. For changing calls, before
+    /// anything is decided about an attempt whose end nobody saw; processes are found by
+    /// [`tree::leftover`].
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    async fn still_running(&self, _cx: &Context, _call: &Call) -> Result<bool, ActionError> {
+        Ok(false)
+    }
+
+    /// Ends what [`Action::still_running`] looks for; whether there was something to end. It may take
+    /// a moment to be gone.
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    async fn end_running(&self, _cx: &Context, _call: &Call) -> Result<bool, ActionError> {
+        Ok(false)
+    }
+
     /// Whether the action watches [`Context::stop`] and [`Context::deadline`] itself, because ending
     /// it takes more than dropping it.
     fn stops_itself(&self) -> bool {

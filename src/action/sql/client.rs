@@ -20,7 +20,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::conn::{Conn, Fault};
 use super::watch::Stopper;
-use super::words;
+use super::{own, words};
 use crate::action::{ActionError, Call, Context};
 use crate::event::Outcome;
 use crate::runbook::TargetKind;
@@ -137,7 +137,7 @@ impl Endpoint {
         }
     }
 
-    async fn connect(&self, limit: Duration) -> Result<Conn, ActionError> {
+    pub(super) async fn connect(&self, limit: Duration) -> Result<Conn, ActionError> {
         let attempt = async {
             Ok::<_, sqlx::Error>(match self.kind {
                 TargetKind::Postgres => {
@@ -235,6 +235,8 @@ pub(super) enum Handle {
 pub struct Session {
     pub conn: Conn,
     pub at: Arc<Endpoint>,
+    /// What it is called on the server.
+    pub name: String,
     handle: Handle,
 }
 
@@ -266,6 +268,7 @@ impl Session {
 
     /// Names the session after the step and learns how to stop it; shows that it answers, too.
     async fn prepare(cx: &Context, mut conn: Conn, at: Arc<Endpoint>) -> Result<Self, Fault> {
+        let name = own::session_name(&cx.idempotency_key);
         let handle = match &mut conn {
             Conn::Postgres(_) => {
                 // a backstop for an engine that is gone; else the deadline is watched from here
@@ -273,7 +276,7 @@ impl Session {
                     let left = cx.time_left(Duration::from_secs(86_400)) + Duration::from_secs(3);
                     i64::try_from(left.as_millis()).unwrap_or(0)
                 });
-                let args = [json!(cx.idempotency_key), json!(left.to_string())];
+                let args = [json!(name), json!(left.to_string())];
                 let sql = "select set_config('application_name', $1, false), \
                            set_config('statement_timeout', $2, false) as timeout, \
                            pg_backend_pid() as id";
@@ -291,7 +294,12 @@ impl Session {
                 Handle::Flag(flag)
             }
         };
-        Ok(Self { conn, at, handle })
+        Ok(Self {
+            conn,
+            at,
+            name,
+            handle,
+        })
     }
 
     /// Gives the connection back after it only read.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::client::Session;
 use super::conn::Fault;
 use super::tx::{self, Job, Risk};
-use super::{catalog, files, millis};
+use super::{catalog, files, millis, own};
 use crate::action::{Action, ActionError, Call, Context, params};
 use crate::event::{Cause, Outcome};
 use crate::runbook::catalog::SQL;
@@ -257,6 +257,14 @@ impl Action for Migrate {
             .map_err(|ended| ended.into_error(&at, risk.outcome()))?;
         session.conn.close().await;
         Ok(taken_back(true, "the down script ran"))
+    }
+
+    async fn still_running(&self, cx: &Context, call: &Call) -> Result<bool, ActionError> {
+        own::running(cx, call).await
+    }
+
+    async fn end_running(&self, cx: &Context, call: &Call) -> Result<bool, ActionError> {
+        own::end(cx, call).await
     }
 
     fn stops_itself(&self) -> bool {

@@ -2,7 +2,8 @@
 //! for PostgreSQL, MySQL/MariaDB and SQLite.
 //!
 //! [`client`] connects, [`conn`] speaks, [`tx`] knows what a failure means for the effect, [`text`]
-//! reads SQL as far as needed, [`words`] puts errors into words. Values never become SQL text.
+//! reads SQL as far as needed, [`words`] puts errors into words, [`own`] finds sessions of an engine
+//! that is gone. Values never become SQL text.
 
 mod backup;
 mod catalog;
@@ -10,6 +11,7 @@ mod client;
 mod conn;
 mod files;
 mod migrate;
+mod own;
 mod query;
 mod restore;
 mod schema;

@@ -14,7 +14,7 @@ use super::client::Session;
 use super::conn::Table;
 use super::text::{reads, reads_everywhere, split};
 use super::tx::{self, Job, Risk};
-use super::{millis, words};
+use super::{millis, own, words};
 use crate::action::{Action, ActionError, Call, Context, params};
 use crate::event::Outcome;
 use crate::runbook::catalog::SQL;
@@ -130,6 +130,14 @@ impl Action for Sql {
                 "`sql` takes either `query` or `execute`",
             )),
         }
+    }
+
+    async fn still_running(&self, cx: &Context, call: &Call) -> Result<bool, ActionError> {
+        own::running(cx, call).await
+    }
+
+    async fn end_running(&self, cx: &Context, call: &Call) -> Result<bool, ActionError> {
+        own::end(cx, call).await
     }
 
     fn stops_itself(&self) -> bool {

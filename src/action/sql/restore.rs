@@ -17,7 +17,7 @@ use super::backup::{mysql_tables, postgres_tables, sqlite_tables};
 use super::client::{Endpoint, Session};
 use super::conn::{Conn, Fault};
 use super::tool::{Failed, MYSQL, PG_RESTORE, mysql_args, postgres_args};
-use super::{files, millis};
+use super::{files, millis, own};
 use crate::action::{Action, ActionError, Call, Context, params};
 use crate::event::Outcome;
 use crate::runbook::catalog::SQL;
@@ -81,6 +81,14 @@ impl Action for Restore {
             "tables": tables,
             "took_ms": millis(started),
         }))
+    }
+
+    async fn still_running(&self, cx: &Context, call: &Call) -> Result<bool, ActionError> {
+        own::running(cx, call).await
+    }
+
+    async fn end_running(&self, cx: &Context, call: &Call) -> Result<bool, ActionError> {
+        own::end(cx, call).await
     }
 
     fn stops_itself(&self) -> bool {

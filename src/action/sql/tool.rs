@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
 use super::client::Endpoint;
+use super::own;
 use crate::action::tree::Tree;
 use crate::action::{ActionError, Context, Stop, pause};
 use crate::event::{Cause, Outcome};
@@ -143,7 +144,7 @@ fn credentials(command: &mut Command, at: &Endpoint, cx: &Context) {
     }
     command
         .env("PGPASSWORD", &at.password)
-        .env("PGAPPNAME", &cx.idempotency_key)
+        .env("PGAPPNAME", own::session_name(&cx.idempotency_key))
         .env("PGCONNECT_TIMEOUT", "10");
     for (key, variable) in [
         ("sslmode", "PGSSLMODE"),

@@ -1,6 +1,7 @@
 //! Transactions: [`apply`] carries out statements and says exactly what is known when it fails,
 //! [`begin_read`] and [`end_read`] fence reading so that it cannot change anything.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::Session;
 use super::conn::{Conn, Fault, Table};
+use super::own;
 use super::text::{Statement, split};
 use super::words::{explain, link_lost};
 use crate::action::ActionError;
@@ -106,11 +108,16 @@ pub fn check(jobs: &[Job<'_>], transaction: bool) -> Result<(), ActionError> {
     }
 }
 
-async fn run(conn: &mut Conn, job: &Job<'_>) -> Result<Table, Fault> {
+/// `mark` stands in front of the statement, on the same line.
+async fn run(conn: &mut Conn, mark: &str, job: &Job<'_>) -> Result<Table, Fault> {
+    let text = match mark {
+        "" => Cow::Borrowed(job.statement.text),
+        mark => Cow::Owned(format!("{mark}{}", job.statement.text)),
+    };
     if job.rows || !job.args.is_empty() {
-        conn.rows(job.statement.text, &job.args).await
+        conn.rows(&text, &job.args).await
     } else {
-        let affected = conn.run(job.statement.text).await?;
+        let affected = conn.run(&text).await?;
         Ok(Table::changed(affected))
     }
 }
@@ -139,6 +146,10 @@ pub async fn apply(
             return Err(session.explain(&fault, Outcome::NotApplied));
         }
     }
+    let mark = match kind {
+        TargetKind::Mysql => own::mark(&session.name),
+        _ => String::new(),
+    };
     let mut tables = Vec::with_capacity(jobs.len());
     for (index, job) in jobs.iter().enumerate() {
         let alone =
@@ -147,7 +158,7 @@ pub async fn apply(
         if alone {
             risk.taken();
         }
-        match run(&mut session.conn, job).await {
+        match run(&mut session.conn, &mark, job).await {
             Ok(table) => tables.push(table),
             Err(fault) => {
                 let partly = alone && partly(&job.statement);
