@@ -485,6 +485,45 @@ fn what_the_system_refuses_to_start_did_not_happen() {
     assert_eq!(held(&ran), 0);
 }
 
+/// P07: too few descriptors, whatever the first is that cannot be had: a step that was not started did
+/// not happen, and one that ran is in the journal.
+#[test]
+fn without_descriptors_nothing_is_lost_and_nothing_doubled() {
+    let mut refused = 0;
+    for limit in 11..=22 {
+        let ran = Ferry::new()
+            .steps("- id: a\n  shell: echo a >> ledger\n  undo: [{ shell: echo undo >> ledger }]\n")
+            .through(&format!("ulimit -n {limit}; exec \"$@\""))
+            .run();
+        let started = ran.words().iter().any(|word| word == "step.started a");
+        match ran.code {
+            0 => assert_eq!(ran.ledger(), ["a"]),
+            11 if started => {
+                let failed = ran.failed("a");
+                assert_eq!(
+                    failed.outcome,
+                    Outcome::NotApplied,
+                    "{limit}: {}",
+                    ran.all()
+                );
+                assert!(
+                    failed.message.contains("Too many open files"),
+                    "{}",
+                    failed.message
+                );
+                assert_eq!(ran.ledger(), Vec::<String>::new());
+                refused += 1;
+            }
+            _ => {
+                assert!(!started, "{limit}: {}", ran.all());
+                assert_eq!(ran.ledger(), Vec::<String>::new(), "{limit}");
+                assert!((64..=78).contains(&ran.code), "{limit}: {}", ran.all());
+            }
+        }
+    }
+    assert!(refused > 0, "no limit met a spawn");
+}
+
 /// P07: no more processes for this user: the step did not happen, and is tried again.
 #[test]
 fn without_room_for_a_process_a_step_is_tried_again() {
@@ -494,7 +533,7 @@ fn without_room_for_a_process_a_step_is_tried_again() {
             "
             runbook: demo
             phases:
-              fill: { steps: [{ id: fill, shell: { argv: [bash, -c, 'for n in {1..40}; do sleep 1.5 >/dev/null 2>&1 & done'] }, undo: none }] }
+              fill: { steps: [{ id: fill, shell: { argv: [bash, -c, 'for n in {1..40}; do sleep 1.5 >/dev/null 2>&1 & done'], ok: [0, 254] }, undo: none }] }
               p:
                 steps:
                   - { id: w, wait: 400ms }
