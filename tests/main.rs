@@ -17,6 +17,7 @@ mod exit_codes;
 #[cfg(feature = "failpoints")]
 mod faults;
 mod faults_http;
+mod faults_input;
 mod faults_redis;
 mod hybrid_cache;
 mod preflight;

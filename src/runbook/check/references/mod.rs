@@ -21,6 +21,8 @@ use crate::graph::Graph;
 struct Place<'r> {
     /// The step, by phase and place in it; `None` in rollback, where any step may be referred to.
     at: Option<(usize, usize)>,
+    /// The step that this is the undo of, by phase and place in it.
+    undoes: Option<(usize, usize)>,
     /// What is known of `result`.
     result: ResultOf<'r>,
     /// Outputs of the step.
@@ -84,6 +86,7 @@ pub(super) fn check(
     for (at, phase) in runbook.phases.iter().enumerate() {
         let place = Place {
             at: Some((at, 0)),
+            undoes: None,
             result: ResultOf::Nothing,
             outputs: &[],
             item: false,
@@ -107,6 +110,7 @@ impl<'r> References<'r, '_> {
     fn targets(&mut self) {
         let place = Place {
             at: Some((0, 0)),
+            undoes: None,
             result: ResultOf::Nothing,
             outputs: &[],
             item: false,
@@ -121,6 +125,7 @@ impl<'r> References<'r, '_> {
     fn snapshots(&mut self) {
         let place = Place {
             at: Some((0, 0)),
+            undoes: None,
             result: ResultOf::Nothing,
             outputs: &[],
             item: false,
@@ -134,6 +139,7 @@ impl<'r> References<'r, '_> {
     fn step(&mut self, step: &'r Step, at: Option<(usize, usize)>) {
         let before = Place {
             at,
+            undoes: None,
             result: ResultOf::Nothing,
             outputs: &[],
             item: step.for_each.is_some(),
@@ -166,7 +172,7 @@ impl<'r> References<'r, '_> {
         self.required_backup(step, at);
         if let Undo::Steps(undo) = &step.undo {
             for part in undo {
-                self.undo_step(part, step.for_each.is_some());
+                self.undo_step(part, step.for_each.is_some(), at);
             }
         }
     }
@@ -189,10 +195,11 @@ impl<'r> References<'r, '_> {
         after
     }
 
-    /// An undo may use everything, and the item of its step.
-    fn undo_step(&mut self, step: &'r Step, item: bool) {
+    /// An undo may use everything that was there when its step was, and the item of it.
+    fn undo_step(&mut self, step: &'r Step, item: bool, of: Option<(usize, usize)>) {
         let place = Place {
             at: None,
+            undoes: of,
             result: ResultOf::Nothing,
             outputs: &[],
             item,

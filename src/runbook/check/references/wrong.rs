@@ -31,7 +31,7 @@ impl References<'_, '_> {
         let field = path.get(2).map(String::as_str);
         match (root, name) {
             ("inputs", Some(name)) => self.wrong_input(name, span, place),
-            ("steps", Some(name)) => self.wrong_step(name, field, span, place),
+            ("steps", Some(name)) => self.wrong_step(name, &path[2..], span, place),
             ("phases" | "phase", Some(name)) => self.wrong_phase(name, span),
             ("snapshots", Some("before" | "after" | "restored")) => {
                 self.wrong_snapshot(field?, span)
@@ -106,10 +106,11 @@ impl References<'_, '_> {
     fn wrong_step(
         &mut self,
         name: &str,
-        field: Option<&str>,
+        fields: &[String],
         span: Span,
         place: Place<'_>,
     ) -> Option<Diagnostic> {
+        let field = fields.first().map(String::as_str);
         if !self.names.steps.contains_key(name) {
             let phases = self.runbook.phases.iter();
             let names = phases.flat_map(|phase| phase.steps.iter().map(|step| step.id.as_str()));
@@ -118,11 +119,48 @@ impl References<'_, '_> {
         if let Some(at) = place.at {
             self.in_time(name, span, at);
         }
+        if let (Some(undone), Some("result" | "outputs" | "items")) = (place.undoes, field) {
+            self.not_later(name, span, undone);
+        }
+        if let [field, output, ..] = fields
+            && field == "outputs"
+        {
+            return self.wrong_output(name, output, span);
+        }
         match field {
             Some(field) if !OF_A_STEP.contains(&field) => {
                 Some(self.unknown("field of a step", field, span, OF_A_STEP.iter().copied()))
             }
             _ => None,
+        }
+    }
+
+    fn wrong_output(&mut self, step: &str, output: &str, span: Span) -> Option<Diagnostic> {
+        let (phase, at) = self.names.steps.get(step).copied()?;
+        let outputs = &self.runbook.phases[phase].steps[at].outputs;
+        let known = || outputs.iter().map(|(name, _)| name.as_str());
+        if known().any(|known| known == output) || self.problems.is_broken("step", step) {
+            return None;
+        }
+        let found = self.unknown("output", output, span, known());
+        Some(found.label(format!("step `{step}` has no such output")))
+    }
+
+    /// Reports a step that comes after the one that is undone: that one may be undone without it.
+    fn not_later(&mut self, name: &str, span: Span, (phase, step): (usize, usize)) {
+        let Some((its_phase, its_step)) = self.names.steps.get(name).copied() else {
+            return;
+        };
+        let later = if its_phase == phase {
+            its_step > step
+        } else {
+            self.order.before(phase, its_phase) && !self.order.before(its_phase, phase)
+        };
+        if later {
+            let message = format!("step `{name}` comes after the step that this undoes");
+            let found = Diagnostic::error("F025", span, message)
+                .help("the undo may run when that step never did: use what was there before");
+            self.problems.push(found);
         }
     }
 
