@@ -180,7 +180,7 @@ phases:
         "`\"no\"` is not of type `bool`",
         "the YAML tag `!!python/object/apply:os.system`",
         "`12:30` is not a duration",
-        "`read_only` must be true or false",
+        "`read_only` must be",
         "`012` is not a duration",
         "`!include` is read as a YAML tag",
     ] {

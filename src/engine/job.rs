@@ -148,7 +148,12 @@ impl Job {
         let outputs = self.outputs(&cx)?;
         report.outputs = outputs
             .iter()
-            .map(|(name, value)| (name.clone(), self.shared.masker.json(value.clone())))
+            .map(|(name, value)| {
+                (
+                    name.clone(),
+                    judge::hidden_json(value.clone(), &self.shared.masker),
+                )
+            })
             .collect();
         self.scope.outputs = Some(outputs.into_iter().collect::<Map<_, _>>());
         report.evidence = judge::judge(&self.step.expect, &self.scope, &self.shared.masker);
@@ -184,7 +189,7 @@ impl Job {
         if !self.keeps {
             return Ok(judge::bounded(result, &self.shared.masker));
         }
-        let masked = self.shared.masker.json(result);
+        let masked = judge::hidden_json(result, &self.shared.masker);
         let size = judge::size(&masked);
         if size <= judge::MAX_RESULT {
             return Ok(masked);

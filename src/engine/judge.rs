@@ -51,6 +51,21 @@ pub(super) fn hidden(text: &str, masker: &Masker) -> String {
     masker.text(&(whole + last)).into_owned()
 }
 
+/// A result without secrets, also where an action cut one.
+pub(super) fn hidden_json(value: Value, masker: &Masker) -> Value {
+    fn cut(value: &mut Value, masker: &Masker) {
+        match value {
+            Value::String(text) if text.contains(CUT) => *text = hidden(text, masker),
+            Value::Array(items) => items.iter_mut().for_each(|item| cut(item, masker)),
+            Value::Object(map) => map.values_mut().for_each(|item| cut(item, masker)),
+            _ => {}
+        }
+    }
+    let mut value = value;
+    cut(&mut value, masker);
+    masker.json(value)
+}
+
 /// Whether all of it passed.
 pub(super) fn passed(evidence: &[Evidence]) -> bool {
     evidence
@@ -112,7 +127,7 @@ pub(super) const MAX_RESULT: usize = 64 << 10;
 
 /// A result as the journal keeps it: masked, and bounded with what was left out said.
 pub(super) fn bounded(value: Value, masker: &Masker) -> Value {
-    let masked = masker.json(value);
+    let masked = hidden_json(value, masker);
     if size(&masked) <= 4_096 {
         return masked;
     }
@@ -233,5 +248,10 @@ mod tests {
             "a is *** x \u{2026} (20 more bytes), b is \u{2026} (9 more bytes)"
         );
         assert_eq!(hidden("plain jelly", &masker), "plain jelly");
+        let result = serde_json::json!({ "stdout": ["jellyfish-7 jellyf\u{2026} (9 more bytes)"] });
+        assert_eq!(
+            bounded(result, &masker),
+            serde_json::json!({ "stdout": ["*** \u{2026} (9 more bytes)"] })
+        );
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn read(job: &Job, def: &SnapshotDef) -> Result<Value, Failure>
         .carry_out(action, &cx, &call)
         .await
         .map_err(|error| job.failure(&error))?;
-    Ok(job.shared.masker.json(value))
+    Ok(judge::hidden_json(value, &job.shared.masker))
 }
 
 fn keep(dir: &Path, name: &str, moment: Moment, value: &Value) -> Result<SnapshotTaken, Failure> {

@@ -10,7 +10,7 @@ use cel::common::ast::{CallExpr, Expr as CelExpr, IdedExpr};
 use cel::{Context, Env, ExecutionError, Value};
 
 use super::error::{CompileError, did_you_mean};
-use super::units::{parse_data_size, parse_duration};
+use super::units::{parse_data_size, parse_duration, short};
 use super::value::{V, View};
 use super::version::Version;
 
@@ -175,7 +175,7 @@ fn on_text<'a>(name: &str, text: &str) -> Result<V<'a>, Refusal> {
         "upper" => V::Cel(Value::from(text.to_uppercase())),
         "datasize" => V::from(parse_data_size(text).map_err(Refusal::Value)?),
         "semver" => V::Version(Version::parse(text).ok_or_else(|| {
-            let text: String = text.chars().take(40).collect();
+            let text = short(text);
             Refusal::Value(format!("`{text}` is no version such as `7.0.15`"))
         })?),
         _ => duration(parse_duration(text).map_err(Refusal::Value)?)?,

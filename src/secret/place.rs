@@ -291,6 +291,10 @@ fn arguments(text: &str, word: &Range<usize>, most: usize) -> Vec<Range<usize>> 
         return Vec::new();
     }
     if outer.is_some() && bytes.get(at).copied() == outer {
+        if outer == Some(b'`') {
+            // the name alone, as a sentence quotes it
+            return Vec::new();
+        }
         at += 1;
     }
     let mut found = Vec::new();
@@ -502,6 +506,7 @@ mod tests {
             "CONFIG GET requirepass",
             "the author",
             "AUTH",
+            "`AUTH` is not for a step: put it into the address",
         ] {
             stays(text);
         }

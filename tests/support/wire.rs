@@ -44,6 +44,29 @@ impl Wire {
         })
     }
 
+    /// Answers every request with the request itself, as text.
+    pub fn echo(status: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap().to_string();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().take(1_000) {
+                let mut stream = stream.unwrap();
+                let request = read_request(&mut stream);
+                let answer = answer(status, &[("content-type", "text/plain")], &request);
+                kept.lock().unwrap().push(request);
+                // who does not listen any more misses nothing
+                let _ = stream.write_all(&answer);
+            }
+        });
+        Self {
+            url: format!("http://{at}"),
+            at,
+            requests,
+        }
+    }
+
     /// The requests so far, as text.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()

@@ -191,7 +191,7 @@ impl Tally {
 
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(500) {
-        Some((end, _)) => format!("{} … ({} bytes)", &text[..end], text.len()),
+        Some((end, _)) => format!("{}… ({} more bytes)", &text[..end], text.len() - end),
         None => text.to_owned(),
     }
 }

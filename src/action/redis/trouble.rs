@@ -320,16 +320,16 @@ pub(super) fn lost(peer: &str, effect: Effect, verb: &str, reason: &str) -> Acti
 /// A server's text, made fit for one line.
 fn quote(text: &str) -> String {
     const MOST: usize = 400;
-    let mut line: String = text
-        .trim()
-        .chars()
-        .take(MOST)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if text.trim().chars().count() > MOST {
-        line.push('…');
+    let text = text.trim();
+    let end = text
+        .char_indices()
+        .nth(MOST)
+        .map_or(text.len(), |(at, _)| at);
+    let line = text[..end].replace(char::is_control, " ");
+    match text.len() - end {
+        0 => line,
+        more => format!("{line}… ({more} more bytes)"),
     }
-    line
 }
 
 #[cfg(test)]

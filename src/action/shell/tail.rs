@@ -31,10 +31,14 @@ impl Kept {
         self.seen > self.head.len() as u64
     }
 
-    /// The kept text without its last newline; what is no UTF-8 is replaced.
+    /// The kept text without its last newline; what is no UTF-8 is replaced, and a cut is said in the
+    /// form in which a secret that it went through is hidden.
     pub(super) fn text(&self) -> String {
         let mut text = String::from_utf8_lossy(&self.head).into_owned();
-        if !self.is_cut() && text.ends_with('\n') {
+        if self.is_cut() {
+            let more = self.seen - self.head.len() as u64;
+            text.push_str(&format!("\u{2026} ({more} more bytes)"));
+        } else if text.ends_with('\n') {
             text.pop();
             if text.ends_with('\r') {
                 text.pop();
@@ -80,7 +84,7 @@ mod tests {
         }
         kept.push(b"\nthe end\n");
         assert!(kept.is_cut());
-        assert_eq!(kept.text().len(), KEPT);
+        assert!(kept.text()[KEPT..].eq("\u{2026} (13 more bytes)"));
         assert_eq!(kept.seen, KEPT as u64 + 13);
         assert_eq!(kept.last_line().as_deref(), Some("the end"));
     }
