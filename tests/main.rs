@@ -20,6 +20,7 @@ mod faults_http;
 mod faults_input;
 mod faults_redis;
 mod faults_secrets;
+mod faults_table;
 mod hybrid_cache;
 mod limits;
 mod preflight;
