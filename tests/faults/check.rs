@@ -10,6 +10,7 @@ use ferry::event::Event;
 use serde_json::Value;
 
 use super::book::{Known, Nature};
+use super::drive::HANGS;
 use super::fact::Fact;
 use super::ledger::{Entry, Way, last};
 
@@ -347,6 +348,13 @@ impl Evidence {
         let Some(end) = self.sessions.iter().rev().find(carries_on) else {
             return;
         };
+        let hung = self.sessions.iter().filter(|session| session.code == HANGS);
+        for session in hung {
+            say(
+                "I7",
+                format!("`{}` hung [{}]", session.args, session.failpoint),
+            );
+        }
         let status = self.status().unwrap_or_else(|| "interrupted".into());
         let partial = self.facts.iter().any(|fact| {
             fact.kind == "rollback.planned"

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferry::store::{SqliteStore, Store};
+use nix::sys::signal::Signal;
 use regex::Regex;
 use tempfile::TempDir;
 
@@ -20,6 +21,12 @@ use crate::support::ferry::{Ferry, Ran};
 
 /// Sessions in which a run must be over, however often it was killed before.
 const MOST: usize = 40;
+
+/// A session that takes longer hangs.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// The exit code of a session that hung.
+pub const HANGS: i32 = -1;
 
 /// The exit code of a process that was killed.
 pub const KILLED: i32 = 137;
@@ -176,7 +183,8 @@ impl Telling<'_> {
                 for step in asked {
                     self.answer(&step);
                 }
-                self.command("resume");
+                // a way back that stands still is gone on with by its own name
+                self.command(if code == 12 { "rollback" } else { "resume" });
                 continue;
             }
             match code {
@@ -258,7 +266,15 @@ impl Telling<'_> {
             ferry = ferry.through(&script);
         }
         self.carried += 1;
-        let ran = ferry.run();
+        let mut going = ferry.start();
+        let hangs = !going.is_over_within(LONGEST);
+        if hangs {
+            going.signal(Signal::SIGKILL);
+        }
+        let mut ran = going.wait();
+        if hangs {
+            ran.code = HANGS;
+        }
         self.keep(word.to_owned(), failpoint, ran);
     }
 

@@ -225,6 +225,19 @@ impl Going {
         }
     }
 
+    /// Waits at most so long, and says whether it is over.
+    #[cfg(feature = "failpoints")]
+    pub fn is_over_within(&mut self, longest: Duration) -> bool {
+        let until = Instant::now() + longest;
+        while self.child.try_wait().unwrap().is_none() {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Ran {
         let status = loop {
