@@ -372,7 +372,7 @@ fn field(text: &str, name: &str) -> String {
 #[test]
 fn a_child_starts_clean() {
     let ran = Ferry::new()
-        .steps("- id: a\n  shell: umask > umask; grep Sig /proc/self/status > signals; readlink /proc/self/fd/* > fds; ls /proc/$PPID/fd -l > own; stat -c %a umask > mode\n  undo: none\n")
+        .steps("- id: a\n  shell: umask > umask; grep Sig /proc/self/status > signals; readlink /proc/self/fd/* > fds; ls /proc/$PPID/fd -l > own; stat -c %a umask > mode; touch written; for fd in /proc/$$/fd/*; do n=${fd##*/}; if test $n -gt 2 && readlink $fd | grep -q locks/tree; then echo $n >> seen; bash -c \"echo x >&$n\" 2>/dev/null && echo $n >> written; fi; done; true\n  undo: none\n")
         .through("trap '' PIPE XFSZ TERM; exec 7>held 19</dev/zero; exec \"$@\"")
         .run()
         .success();
@@ -395,6 +395,8 @@ fn a_child_starts_clean() {
     }
     let fds = ran.text("fds");
     let fds: Vec<_> = fds.lines().collect();
+    assert_eq!(ran.text("seen").lines().count(), 1);
+    assert_eq!(ran.text("written"), "", "the lock cannot be written to");
     // of the program that looks: 0 to 2 and the lock; the directory that it read is closed again
     let is = |what: &str| fds.iter().any(|fd| fd.contains(what));
     assert!(

@@ -39,6 +39,7 @@ pub(super) fn snapshot(args: &Args, state_dir: &Path) -> Result<Exit, CommandErr
     })?;
     let id = state::new_id(&plan.runbook.name);
     let dir = base_dir.join(state_dir).join("snapshots").join(&id);
+    super::prepare()?;
     let taken = super::runtime()?.block_on(
         Snapshots {
             plan,

@@ -77,7 +77,7 @@ mod tests {
             since: before(64),
         };
         let expected = format!(
-            "run `r` (pid {}): 2 in flight\n  `a` for 1m5s, do attempt 2: process group 77 for 1m4s\n  `b` for 2s\n",
+            "run `r` (pid {}): 2 in flight\n  `a` for 1m 05s, do attempt 2: process group 77 for 1m 04s\n  `b` for 2s\n",
             std::process::id()
         );
         assert_eq!(text(running.into_iter(), "r", &[tree], now), expected);

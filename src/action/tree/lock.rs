@@ -52,9 +52,9 @@ impl Locks {
             if !known && Holders::of(&path).is_some() {
                 continue;
             }
-            let file = open(&path, &dir).map_err(|error| said(&path, &error))?;
-            match file.try_lock() {
-                Ok(()) => return Lock::new(cx, path, file),
+            let held = open(&path, &dir).map_err(|error| said(&path, &error))?;
+            match held.try_lock() {
+                Ok(()) => return Lock::new(cx, path, held),
                 // a server that a good step left behind, or what an engine that is gone left: not ours
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(said(&path, &error)),
@@ -102,14 +102,12 @@ fn said(path: &Path, error: &io::Error) -> io::Error {
 }
 
 fn open(path: &Path, dir: &Path) -> io::Result<File> {
+    // the tree gets it for reading only, so that no step can write over whose it is
     let open = || {
         OpenOptions::new()
             .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
             .mode(0o600)
-            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .custom_flags((OFlag::O_CREAT | OFlag::O_NOFOLLOW).bits())
             .open(path)
     };
     match open() {
@@ -124,24 +122,32 @@ fn open(path: &Path, dir: &Path) -> io::Result<File> {
 /// A lock that is held, before its tree is there.
 pub(super) struct Lock {
     pub(super) path: PathBuf,
-    file: File,
+    /// What the tree inherits.
+    held: File,
+    record: File,
     /// Where in the file the process is written.
     at: u64,
     from: u64,
 }
 
 impl Lock {
-    fn new(cx: &Context, path: PathBuf, file: File) -> io::Result<Self> {
+    fn new(cx: &Context, path: PathBuf, held: File) -> io::Result<Self> {
         let mut line = String::with_capacity(160);
         let (step, direction, attempt) = (&cx.step, cx.direction, cx.attempt);
         let _ = write!(line, "{step}\t{direction}\t{attempt}\t{}\t", boot_id());
         let at = line.len() as u64;
         let _ = writeln!(line, "{:10}\t{:20}\t{:20}", 0, 0, 0);
-        file.write_all_at(line.as_bytes(), 0)
+        let record = OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .map_err(|error| said(&path, &error))?;
+        record
+            .write_all_at(line.as_bytes(), 0)
             .map_err(|error| said(&path, &error))?;
         Ok(Self {
             path,
-            file,
+            held,
+            record,
             at,
             from: ticks(),
         })
@@ -150,10 +156,10 @@ impl Lock {
     /// Runs `spawn` while the descriptor passes through `exec`. Nothing else of ours is spawned
     /// meanwhile; the caller holds the guard for that.
     pub(super) fn inherited<T>(&self, spawn: impl FnOnce() -> T) -> io::Result<T> {
-        fcntl(&self.file, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        fcntl(&self.held, FcntlArg::F_SETFD(FdFlag::empty()))?;
         let spawned = spawn();
         // it is closed in a moment; until then no other child may get it
-        fcntl(&self.file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        fcntl(&self.held, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
         Ok(spawned)
     }
 
@@ -161,7 +167,7 @@ impl Lock {
     pub(super) fn spawned(self, pid: i32) -> PathBuf {
         let line = format!("{pid:10}\t{:20}\t{:20}\n", self.from, ticks());
         // second evidence only: who holds the file is the first
-        let _ = self.file.write_all_at(line.as_bytes(), self.at);
+        let _ = self.record.write_all_at(line.as_bytes(), self.at);
         self.path
     }
 }
