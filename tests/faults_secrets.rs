@@ -404,6 +404,26 @@ fn five_canaries_through_every_action_are_nowhere_to_be_found() {
     }
 }
 
+/// K01: everybody can read the arguments of a program, so no secret gets there.
+#[test]
+fn a_secret_among_arguments_is_refused() {
+    let ran = Ferry::new()
+        .env("WORD", WORD)
+        .runbook(
+            "
+            runbook: demo
+            inputs: { word: { env: WORD, secret: true } }
+            phases:
+              p: { steps: [{ id: a, shell: { argv: [touch, '--password=${{ inputs.word }}'] }, undo: none }] }
+            ",
+        )
+        .run()
+        .code(65);
+    let said = "error[F024]: the secret input `word` in the arguments of a program";
+    assert!(ran.stderr.contains(said), "{}", ran.all());
+    assert!(!ran.path("state").exists());
+}
+
 /// K02: what the documentation lists is what is masked, and what it lists as not covered is not.
 #[test]
 fn the_gaps_that_are_listed_are_the_gaps_that_there_are() {

@@ -202,8 +202,8 @@ fn a_when_without_an_answer_is_a_failure_and_no_pass() {
             "runbook: demo\nphases:\n  a:\n    steps:\n      - id: a\n        shell: echo '{{}}'\n        read_only: true\n        outputs: {{ n: result.exit_code }}\n  p:\n    needs: [a]\n{of_phase}    steps:\n      - id: b\n        shell: echo b >> ledger\n{when}"
         )
     };
-    let of_step = phase("        when: steps.a.outputs.m > 1\n", "");
-    let of_phase = phase("", "    when: steps.a.outputs.m > 1\n");
+    let of_step = phase("        when: steps.a.outputs.n.m > 1\n", "");
+    let of_phase = phase("", "    when: steps.a.outputs.n.m > 1\n");
     for (text, failed) in [(of_step, "run.failed b"), (of_phase, "run.failed -")] {
         let ran = Ferry::new().runbook(&text).run();
         // either it is refused before the run, or it fails in it: it never passes

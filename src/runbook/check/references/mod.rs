@@ -236,6 +236,7 @@ impl<'r> References<'r, '_> {
 
     fn call(&mut self, call: &'r ActionUse, place: Place<'r>) {
         self.params(&call.params, place);
+        self.arguments(call);
         let (Some(target), Some(spec)) = (&call.target, self.catalog.get(&call.key)) else {
             return;
         };
@@ -271,6 +272,29 @@ impl<'r> References<'r, '_> {
                 );
             }
             Some(_) => {}
+        }
+    }
+
+    /// Everybody on a machine can read the arguments of its programs: no secret goes there.
+    fn arguments(&mut self, call: &ActionUse) {
+        let Params::Map(entries) = &call.params else {
+            return;
+        };
+        for (_, argv) in entries.iter().filter(|(key, _)| key == "argv") {
+            argv.each_template(&mut |template, span| {
+                for reference in template.references() {
+                    let [root, name, ..] = reference.path.as_slice() else {
+                        continue;
+                    };
+                    let input = self.inputs.get(name.as_str());
+                    if root == "inputs" && input.is_some_and(|input| input.secret) {
+                        let message = format!("the secret input `{name}` in the arguments of a program");
+                        let help = "everybody on the machine can read those: hand it over by `env`, or by `stdin`";
+                        self.problems
+                            .push(Diagnostic::error("F024", span, message).help(help));
+                    }
+                }
+            });
         }
     }
 
