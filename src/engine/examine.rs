@@ -24,6 +24,9 @@ use crate::plan::StepKey;
 use crate::run::{InputKind, RunState, StepStatus};
 use crate::runbook::model::Probe;
 
+/// How often a session of a database is looked at.
+const SESSION_LOOK: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// What was found: what the probe said, if there is one; else why it could not be looked at.
 type Found = (Option<Vec<Evidence>>, Option<Failure>);
 
@@ -94,37 +97,74 @@ impl Job {
     /// Waits until nothing of the attempt goes on any more, as long as its own timeout allows, and
     /// ends what is left then.
     async fn outlast(&self) -> Result<(), Failure> {
-        let found = tree::find(
-            &self.shared.run_dir,
-            &self.name,
-            self.direction,
-            self.attempt,
-        );
-        let Some(lock) = found else { return Ok(()) };
+        let until = Instant::now() + self.timeout();
         let name: Arc<str> = self.name.as_str().into();
         let lines = self.shared.lines.clone();
         let tell = move |line: &str| lines.send(&name, line.to_owned());
-        let until = Instant::now() + self.timeout();
-        let stop = self.stop.clone();
-        match leftover::end(&lock, until, KILL_AFTER, stop, tell).await {
-            Leftover::Gone | Leftover::EndedByItself | Leftover::Killed => Ok(()),
-            Leftover::StillThere(pids) => {
-                let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
-                let stopped = self.stop.now() > Stop::No;
-                Err(Failure {
-                    cause: if stopped {
-                        Cause::Stopped
-                    } else {
-                        Cause::Failed
-                    },
-                    outcome: Outcome::Unknown,
-                    message: format!(
-                        "what the last engine started for it is still running (pid {})",
-                        pids.join(", ")
-                    ),
-                    hint: None,
-                })
+        let (dir, stop) = (&self.shared.run_dir, self.stop.clone());
+        if let Some(lock) = tree::find(dir, &self.name, self.direction, self.attempt)
+            && let Leftover::StillThere(pids) =
+                leftover::end(&lock, until, KILL_AFTER, stop, tell.clone()).await
+        {
+            let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
+            let whose = match pids.is_empty() {
+                true => "of another user".into(),
+                false => format!("pid {}", pids.join(", ")),
+            };
+            return Err(self.not_over(&whose));
+        }
+        self.outlast_session(until, tell).await
+    }
+
+    /// The same for what goes on in a database, in a session of an engine that is gone.
+    async fn outlast_session(&self, until: Instant, tell: impl Fn(&str)) -> Result<(), Failure> {
+        let action = self.action(&self.step.action)?;
+        // what cannot be resolved any more cannot be looked for; the probe says what is the case
+        let Ok(call) = self.call(&self.step.action) else {
+            return Ok(());
+        };
+        let output = self.probe_output();
+        let cx = self.context(&output, READING_TIMEOUT);
+        let mut stop = self.stop.clone();
+        let (mut told, mut ended) = (false, None);
+        loop {
+            let running = action.still_running(&cx, &call).await;
+            if !running.map_err(|error| self.failure(&error))? {
+                return Ok(());
             }
+            if !std::mem::replace(&mut told, true) {
+                tell("its session is still at work in the database: waiting for its end");
+            }
+            match ended {
+                None if Instant::now() >= until => {
+                    tell("its session is still at work in the database: it is ended");
+                    let done = action.end_running(&cx, &call).await;
+                    done.map_err(|error| self.failure(&error))?;
+                    ended = Some(Instant::now() + KILL_AFTER);
+                }
+                Some(last) if Instant::now() >= last => {
+                    return Err(self.not_over("a session of the database"));
+                }
+                _ => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(SESSION_LOOK) => {}
+                _ = stop.above(Stop::No) => return Err(self.not_over("a session of the database")),
+            }
+        }
+    }
+
+    fn not_over(&self, what: &str) -> Failure {
+        let stopped = self.stop.now() > Stop::No;
+        Failure {
+            cause: if stopped {
+                Cause::Stopped
+            } else {
+                Cause::Failed
+            },
+            outcome: Outcome::Unknown,
+            message: format!("what the last engine started for it is still at work ({what})"),
+            hint: None,
         }
     }
 }

@@ -375,27 +375,4 @@ impl Job {
             clients: Arc::clone(&self.shared.clients),
         }
     }
-
-    pub(super) fn output(&self) -> Arc<StepOutput> {
-        self.output_named("")
-    }
-
-    /// The output of what only looks, beside that of the action: the journal names the latter by hash.
-    pub(super) fn probe_output(&self) -> Arc<StepOutput> {
-        self.output_named(".probe")
-    }
-
-    fn output_named(&self, what: &str) -> Arc<StepOutput> {
-        let name = format!(
-            "output/{}.{}{}{what}.log",
-            self.name, self.direction, self.attempt
-        );
-        StepOutput::new(
-            &self.name,
-            &self.shared.run_dir,
-            name,
-            self.shared.masker.clone(),
-            self.shared.lines.clone(),
-        )
-    }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 
 use super::bus::Lines;
+use super::job::Job;
 use crate::action::{Output, Stream};
 use crate::event::OutputKept;
 use crate::plan::hex;
@@ -199,6 +200,31 @@ impl Output for StepOutput {
     fn progress(&self, line: &str) {
         self.lines
             .send(&self.step, self.masker.text(line).into_owned());
+    }
+}
+
+impl Job {
+    pub(super) fn output(&self) -> Arc<StepOutput> {
+        self.output_named("")
+    }
+
+    /// The output of what only looks, beside that of the action: the journal names the latter by hash.
+    pub(super) fn probe_output(&self) -> Arc<StepOutput> {
+        self.output_named(".probe")
+    }
+
+    fn output_named(&self, what: &str) -> Arc<StepOutput> {
+        let name = format!(
+            "output/{}.{}{}{what}.log",
+            self.name, self.direction, self.attempt
+        );
+        StepOutput::new(
+            &self.name,
+            &self.shared.run_dir,
+            name,
+            self.shared.masker.clone(),
+            self.shared.lines.clone(),
+        )
     }
 }
 

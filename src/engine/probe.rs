@@ -99,7 +99,14 @@ impl Job {
         let cx = self.context(&output, longest);
         failpoint::pass("probe", &self.name);
         let read = self.carry_out(action, &cx, &call).await;
-        let result = read.map_err(|error| clean(self.failure(&error)))?;
+        let result = match read {
+            Ok(result) => result,
+            // an exit code, or a status, that is asked about is an answer, whatever it is
+            Err(error) if error.result.is_some() && asks_how_it_ended(probe) => {
+                error.result.unwrap_or_default()
+            }
+            Err(error) => return Err(clean(self.failure(&error))),
+        };
         if let Some(message) = judge::cut_but_needed(&probe.expect, &result) {
             return Err(Failure {
                 cause: Cause::Limit,
@@ -173,6 +180,13 @@ impl Job {
             }
         }
     }
+}
+
+/// Whether a probe expects something of how its action ended, and not only of what it brought.
+fn asks_how_it_ended(probe: &Probe) -> bool {
+    let ends = |path: &[String]| matches!(path, [root, field, ..] if root == "result" && matches!(field.as_str(), "exit_code" | "status"));
+    let mut references = probe.expect.iter().flat_map(|expr| expr.references());
+    references.any(|reference| ends(&reference.path))
 }
 
 fn is_undecided(evidence: &[Evidence]) -> bool {
