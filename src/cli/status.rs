@@ -45,7 +45,8 @@ pub(super) fn status(args: &StatusArgs, state_dir: &Path) -> Result<Exit, Comman
         true => vec![format!("ferry pause {}", row.id)],
         false => super::next::commands(&view),
     };
-    super::answer(&status::run(&view, &next, &page()))?;
+    let live = row.live;
+    super::answer(&status::run(&view, &next, &Page { live, ..page() }))?;
     Ok(Exit::Done)
 }
 
@@ -58,7 +59,7 @@ pub(super) fn runs(args: &RunsArgs, state_dir: &Path) -> Result<Exit, CommandErr
         let line = |row: &crate::store::RunRow| {
             let value = serde_json::json!({
                 "run": row.id, "runbook": row.name, "status": row.status, "created_at": row.created_at,
-                "updated_at": row.updated_at, "events": row.events,
+                "updated_at": row.updated_at, "events": row.events, "live": row.live,
             });
             format!("{value}\n")
         };
@@ -68,11 +69,11 @@ pub(super) fn runs(args: &RunsArgs, state_dir: &Path) -> Result<Exit, CommandErr
         let rows: Vec<RunRow> = found
             .into_iter()
             .map(|row| RunRow {
-                until: if row.status.is_over() {
-                    row.updated_at
-                } else {
-                    now
+                until: match row.status.is_active() && row.live {
+                    true => now,
+                    false => row.updated_at,
                 },
+                live: row.live,
                 id: row.id,
                 runbook: row.name,
                 status: row.status,
@@ -91,6 +92,7 @@ fn page() -> Page {
         .and_then(|columns| columns.parse().ok());
     Page {
         now: now_ms(),
+        live: false,
         columns: columns.or_else(terminal).unwrap_or(100),
         colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
     }

@@ -7,7 +7,7 @@ use super::escape::shown;
 use super::lines::{count_words, rollback_words, run_tone};
 use super::look::Tone;
 use super::text::{between, clip, moment, ms, pad, seconds, table, wrap};
-use crate::event::RunStatus;
+use crate::event::{Question, RunStatus};
 use crate::view::{ItemStatus, RunView, StepStatus};
 
 /// How a text is to be laid out.
@@ -19,14 +19,17 @@ pub struct Page {
     pub columns: usize,
     /// Whether colour says something.
     pub colour: bool,
+    /// Whether an engine carries the run on; without one, a run on its way was interrupted.
+    pub live: bool,
 }
 
 /// One run: where it stands, its phases, what is under way, what failed, and the commands that come
 /// next (the caller knows them).
 pub fn run(view: &RunView, next: &[String], page: &Page) -> String {
     // a run that was stopped takes no more time
-    let now = match (view.status, view.last_at) {
-        (RunStatus::Waiting, Some(at)) => at,
+    let stands = !page.live || !view.status.is_active();
+    let now = match view.last_at {
+        Some(at) if stands => at,
         _ => page.now,
     };
     let page = &Page { now, ..*page };
@@ -37,6 +40,7 @@ pub fn run(view: &RunView, next: &[String], page: &Page) -> String {
     text.push_str(&phases(view, page));
     let mut out = Vec::new();
     under_way(view, page, &mut out);
+    asked(view, page, &mut out);
     rollback(view, page, &mut out);
     failure(view, page, &mut out);
     if !next.is_empty() {
@@ -58,7 +62,12 @@ fn lines(lines: Vec<String>) -> String {
 }
 
 fn head(view: &RunView, page: &Page, out: &mut Vec<String>) {
-    let status = run_tone(view.status).paint(view.status.words(), page.colour);
+    let interrupted = view.status.is_active() && !page.live;
+    let (word, tone) = match interrupted {
+        true => ("interrupted", Tone::Bad),
+        false => (view.status.words(), run_tone(view.status)),
+    };
+    let status = tone.paint(word, page.colour);
     out.push(format!("{status}  {}", shown(&view.id)));
     let mut say = |word: &str, text: &str| {
         let text = shown(text);
@@ -79,7 +88,7 @@ fn head(view: &RunView, page: &Page, out: &mut Vec<String>) {
         say("started", &moment(started));
     }
     if let Some(took) = view.took_ms(page.now) {
-        let word = if view.ended_at.is_some() || view.status == RunStatus::Waiting {
+        let word = if view.ended_at.is_some() || !view.status.is_active() || interrupted {
             "took"
         } else {
             "for"
@@ -93,6 +102,13 @@ fn head(view: &RunView, page: &Page, out: &mut Vec<String>) {
         .filter(|_| view.status == RunStatus::Waiting)
     {
         say("stopped", why.words());
+    }
+    if interrupted {
+        let text = format!(
+            "{} when its engine ended; nothing carries it on",
+            view.status.words()
+        );
+        say("stopped", &text);
     }
 }
 
@@ -121,7 +137,11 @@ fn under_way(view: &RunView, page: &Page, out: &mut Vec<String>) {
         return;
     }
     out.push(String::new());
-    out.push("under way".into());
+    let head = match page.live {
+        true => "under way",
+        false => "under way when it stopped",
+    };
+    out.push(head.into());
     for (name, step) in running {
         let since = between(step.started_at.unwrap_or(page.now), page.now);
         let mut line = format!("  {}  {}, {since}", shown(&name), step.status.words());
@@ -130,6 +150,23 @@ fn under_way(view: &RunView, page: &Page, out: &mut Vec<String>) {
             line.push_str(&format!(", attempt {} in {wait}", step.attempt + 1));
         }
         out.push(clip(&line, page.columns));
+    }
+}
+
+fn asked(view: &RunView, page: &Page, out: &mut Vec<String>) {
+    if view.asked.is_empty() {
+        return;
+    }
+    out.push(String::new());
+    out.push(Tone::Odd.paint("to be answered", page.colour));
+    for one in &view.asked {
+        let asks = match one.question {
+            Question::InDoubt => "did it take effect?",
+            Question::PointOfNoReturn => "cross the point of no return?",
+        };
+        let text = format!("{}: {asks} ({})", shown(&one.step), shown(&one.why));
+        let lines = wrap(&text, page.columns.saturating_sub(2)).into_iter();
+        out.extend(lines.map(|line| format!("  {line}")));
     }
 }
 
@@ -196,6 +233,8 @@ pub struct RunRow {
     pub started_at: Option<i64>,
     /// Its end, or the time to measure it by.
     pub until: i64,
+    /// Whether an engine carries it on.
+    pub live: bool,
 }
 
 impl RunRow {
@@ -207,6 +246,7 @@ impl RunRow {
             status: view.status,
             started_at: view.started_at,
             until: view.ended_at.unwrap_or(now),
+            live: true,
         }
     }
 }
@@ -222,7 +262,10 @@ pub fn runs(rows: &[RunRow], page: &Page) -> String {
         cells.push(vec![
             shown(&row.id).into_owned(),
             shown(&row.runbook).into_owned(),
-            row.status.words().to_owned(),
+            match row.status.is_active() && !row.live && row.status != RunStatus::Planned {
+                true => "interrupted".to_owned(),
+                false => row.status.words().to_owned(),
+            },
             row.started_at.map_or("-".into(), moment),
             row.started_at
                 .map_or("-".into(), |start| between(start, row.until)),
@@ -243,6 +286,7 @@ mod tests {
             now,
             columns,
             colour: false,
+            live: true,
         }
     }
 

@@ -8,6 +8,7 @@ mod people;
 mod steps;
 mod words;
 
+pub(super) use self::people::order_words;
 pub(super) use self::words::{count_words, observed, outcome_words, rollback_words, run_tone};
 use self::words::{hint, summary};
 use super::escape::shown;

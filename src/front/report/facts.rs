@@ -60,6 +60,7 @@ pub(super) fn notices(view: &RunView) -> Vec<Notice> {
             text,
         });
     };
+    people(view, &mut say);
     if let Some(rollback) = &view.rollback {
         for one in &rollback.not_undone {
             say(
@@ -110,6 +111,44 @@ pub(super) fn notices(view: &RunView) -> Vec<Notice> {
         );
     }
     notices
+}
+
+/// What people decided, and what waits for them.
+fn people(view: &RunView, say: &mut impl FnMut(&'static str, &str, String)) {
+    for item in view.rollback.iter().flat_map(|back| &back.items) {
+        if item.status == ItemStatus::Waived {
+            let why = item.skipped.clone().unwrap_or_default();
+            say(
+                "waived",
+                &item.item.id,
+                format!("was not taken back: {why}"),
+            );
+        }
+    }
+    for asked in &view.asked {
+        say(
+            "asked",
+            &asked.step,
+            format!("waits for an answer: {}", asked.why),
+        );
+    }
+    for one in &view.resolved {
+        let text = format!(
+            "was in doubt; settled by {}: {}",
+            one.how.words(),
+            one.to.words()
+        );
+        say("resolved", &one.step, text);
+    }
+    for one in &view.orders {
+        let order = super::super::lines::order_words(&one.order);
+        let text = match (&one.refused, &one.reason) {
+            (Some(why), _) => format!("{order}, ordered by {}, was refused: {why}", one.by),
+            (None, Some(reason)) => format!("{order}, ordered by {}: {reason}", one.by),
+            (None, None) => format!("{order}, ordered by {}", one.by),
+        };
+        say("ordered", "", text);
+    }
 }
 
 fn of_step(

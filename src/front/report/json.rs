@@ -38,8 +38,19 @@ pub fn json(view: &RunView) -> Value {
         "counts": {
             "steps": counts.steps, "done": counts.done, "failed": counts.failed,
             "tolerated": counts.tolerated, "skipped": counts.skipped, "running": counts.running,
-            "pending": counts.pending, "retries": counts.retries,
+            "pending": counts.pending, "retries": counts.retries, "in_doubt": counts.in_doubt,
         },
+        "asked": view.asked.iter().map(|one| json!({
+            "at": rfc3339(one.at), "step": one.step, "question": one.question, "why": one.why,
+            "answers": one.question.answers(), "evidence": one.evidence,
+        })).collect::<Vec<_>>(),
+        "orders": view.orders.iter().map(|one| json!({
+            "at": rfc3339(one.at), "by": one.by, "order": one.order, "reason": one.reason,
+            "refused": one.refused,
+        })).collect::<Vec<_>>(),
+        "resolved": view.resolved.iter().map(|one| json!({
+            "at": rfc3339(one.at), "step": one.step, "how": one.how, "to": one.to,
+        })).collect::<Vec<_>>(),
         "notices": facts::notices(view).iter().map(|notice| json!({
             "code": notice.code, "about": notice.about, "text": notice.text,
         })).collect::<Vec<_>>(),
