@@ -33,4 +33,6 @@ mod signals;
 mod snapshots;
 mod steps;
 mod store_contract;
+mod store_faults;
 mod store_sqlite;
+mod store_witness;

@@ -45,6 +45,8 @@ contract! {
     a_run_is_created_once
     what_is_not_there_is_said
     a_run_is_held_by_one_process
+    a_run_begins_held_or_not_at_all
+    a_takeover_fences_whoever_had_the_run
     a_lock_is_held_by_one_run
     a_dead_holder_holds_nothing
     a_lost_lease_writes_nothing
@@ -189,6 +191,64 @@ async fn a_run_is_held_by_one_process(made: Made) {
     let late = store.release(&lease).await.unwrap_err();
     assert!(matches!(late, StoreError::Fenced { epoch: 1, .. }));
     assert_eq!(store.find("r1").await.unwrap().unwrap().holder, Some(me()));
+}
+
+async fn a_run_begins_held_or_not_at_all(made: Made) {
+    let store = made.store;
+    let other = Other::start();
+    let locked = |id: &str| NewRun {
+        locks: vec!["redis:a".into()],
+        ..new_run(id)
+    };
+    let a = store.begin(&locked("a"), &other.holder()).await.unwrap();
+    assert_eq!((a.run.as_str(), a.epoch), ("a", 1));
+    let row = store.find("a").await.unwrap().unwrap();
+    assert_eq!((row.holder, row.live), (Some(other.holder()), true));
+    assert_eq!((row.name.as_str(), row.created_at), ("cache", 1000));
+    let error = store.begin(&locked("b"), &me()).await.unwrap_err();
+    let lock = Some("redis:a".to_owned());
+    assert_eq!(held(error), ("a".into(), lock, other.holder()));
+    assert_eq!(
+        store.find("b").await.unwrap(),
+        None,
+        "nothing is left of it"
+    );
+    let error = store.begin(&new_run("a"), &me()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Exists { run } if run == "a"));
+    assert_eq!(store.commit(&a, events(1..=1)).await.unwrap(), 1);
+    store.release(&a).await.unwrap();
+    let b = store.begin(&locked("b"), &me()).await.unwrap();
+    assert_eq!(store.commit(&b, events(1..=2)).await.unwrap(), 2);
+    store.verify("b").await.unwrap();
+}
+
+async fn a_takeover_fences_whoever_had_the_run(made: Made) {
+    let store = made.store;
+    let other = Other::start();
+    let locked = |id: &str| NewRun {
+        locks: vec!["redis:a".into()],
+        ..new_run(id)
+    };
+    let far = Holder {
+        host: "far".into(),
+        ..other.holder()
+    };
+    let old = store.begin(&locked("a"), &far).await.unwrap();
+    store.commit(&old, events(1..=2)).await.unwrap();
+    held(store.claim("a", &me(), false).await.unwrap_err());
+    let new = store.claim("a", &me(), true).await.unwrap();
+    assert_eq!(new.epoch, 2);
+    let error = store.commit(&old, events(3..=3)).await.unwrap_err();
+    assert!(
+        matches!(error, StoreError::Fenced { epoch: 1, .. }),
+        "{error}"
+    );
+    assert_eq!(store.commit(&new, events(3..=3)).await.unwrap(), 3);
+    assert_eq!(store.verify("a").await.unwrap().events, 3);
+    // who has the lock through another run is left alone
+    store.create(&locked("b")).await.unwrap();
+    let error = store.claim("b", &other.holder(), true).await.unwrap_err();
+    assert_eq!(held(error), ("a".into(), Some("redis:a".into()), me()));
 }
 
 async fn a_lock_is_held_by_one_run(made: Made) {

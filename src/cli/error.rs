@@ -4,6 +4,14 @@ use super::exit::Exit;
 use crate::engine::EngineError;
 use crate::store::StoreError;
 
+/// How the system and SQLite say that something may not be written here.
+const FORBIDDEN: [&str; 4] = [
+    "Permission denied",
+    "Operation not permitted",
+    "Read-only file system",
+    "attempt to write a readonly database",
+];
+
 /// A failed command.
 #[derive(Debug)]
 pub struct CommandError {
@@ -62,7 +70,7 @@ impl From<StoreError> for CommandError {
             | StoreError::Damaged { .. } => Exit::Corrupt,
             StoreError::Newer { .. } => Exit::Newer,
             StoreError::Refused { .. } => Exit::Refused,
-            StoreError::Io { what, .. } if what.starts_with("Permission denied") => {
+            StoreError::Io { what, .. } if FORBIDDEN.iter().any(|f| what.starts_with(f)) => {
                 Exit::NotPermitted
             }
             _ => Exit::JournalFailed,

@@ -5,6 +5,7 @@ mod ask;
 mod carry;
 mod check;
 mod completions;
+mod doctor;
 mod error;
 pub mod exit;
 mod load;
@@ -20,6 +21,7 @@ mod schema;
 mod snapshot;
 mod state;
 mod status;
+mod verify;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -71,6 +73,8 @@ enum Command {
     Status(status::StatusArgs),
     Runs(status::RunsArgs),
     Report(report::Args),
+    Verify(verify::Args),
+    Doctor(doctor::Args),
     Snapshot(snapshot::Args),
     Actions(actions::Args),
     Schema(schema::Args),
@@ -113,6 +117,8 @@ fn route(args: Args) -> Result<Exit, CommandError> {
         Command::Status(args) => status::status(&args, &state_dir),
         Command::Runs(args) => status::runs(&args, &state_dir),
         Command::Report(args) => report::report(&args, &state_dir),
+        Command::Verify(args) => verify::verify(&args, &state_dir),
+        Command::Doctor(args) => doctor::doctor(&args, &state_dir),
         Command::Snapshot(args) => snapshot::snapshot(&args, &state_dir),
         Command::Actions(args) => actions::actions(&args),
         Command::Schema(args) => schema::schema(&args),

@@ -63,23 +63,49 @@ pub(super) async fn find(
     });
     match (fitting.next(), fitting.next(), wanted) {
         (Some(row), None, _) | (Some(row), Some(_), None) => Ok(row),
-        (Some(first), Some(second), Some(name)) => {
-            let message = format!(
-                "`{name}` fits more than one run: `{}`, `{}`",
-                first.id, second.id
-            );
-            Err(CommandError::new(Exit::Usage, message).hint("write more of its id"))
-        }
-        (None, _, Some(name)) => Err(CommandError::new(
-            Exit::Missing,
-            format!("there is no run `{name}`"),
-        )
-        .hint("`ferry runs` lists them")),
+        (Some(first), Some(second), Some(name)) => Err(ambiguous(name, &first.id, &second.id)),
+        (None, _, Some(name)) => Err(missing(name)),
         (None, _, None) => Err(CommandError::new(
             Exit::Missing,
             "no run was started here yet",
         )),
     }
+}
+
+/// The id of the run that is named, or of the latest, also when its journal cannot be read or only
+/// a witness knows of it.
+pub(super) async fn name(
+    store: &SqliteStore,
+    wanted: Option<&str>,
+) -> Result<String, CommandError> {
+    let names = store.names().await?;
+    let Some(wanted) = wanted else {
+        let latest = names.into_iter().next();
+        return latest
+            .ok_or_else(|| CommandError::new(Exit::Missing, "no run was started here yet"));
+    };
+    if names.iter().any(|name| name == wanted) {
+        return Ok(wanted.to_owned());
+    }
+    let fitting: Vec<_> = names
+        .iter()
+        .filter(|name| name.starts_with(wanted))
+        .collect();
+    match fitting.as_slice() {
+        [] => Err(missing(wanted)),
+        [only] => Ok((*only).clone()),
+        [first, second, ..] => Err(ambiguous(wanted, first, second)),
+    }
+}
+
+fn missing(wanted: &str) -> CommandError {
+    CommandError::new(Exit::Missing, format!("there is no run `{wanted}`"))
+        .hint("`ferry runs` lists them")
+}
+
+fn ambiguous(wanted: &str, first: &str, second: &str) -> CommandError {
+    let message = format!("`{wanted}` fits more than one run: `{first}`, `{second}`");
+    CommandError::new(Exit::Usage, message).hint("write more of its id")
 }
 
 /// The run that is named, or the latest, with its events.

@@ -292,9 +292,10 @@ fn journal(dir: &Path) -> Vec<Event> {
         let Ok(store) = SqliteStore::open_read_only(&state).await else {
             return Vec::new();
         };
-        let runs = store.runs().await.unwrap();
+        // some tests damage it on purpose; whoever expects events misses them
+        let runs = store.runs().await.unwrap_or_default();
         match runs.first() {
-            Some(run) => store.load(&run.id, 1).await.unwrap(),
+            Some(run) => store.load(&run.id, 1).await.unwrap_or_default(),
             None => Vec::new(),
         }
     })

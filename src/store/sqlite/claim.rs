@@ -281,24 +281,23 @@ impl Writer {
 
     /// Gives the run up; its witness says all that its journal has.
     pub(super) async fn release(&mut self, lease: &Lease) -> Result<(), StoreError> {
-        let held = self.runs.get(&lease.run);
-        let current = held.is_some_and(|held| held.epoch == lease.epoch);
-        let caught_up = match current {
-            true => self.catch_up(&lease.run).await,
-            false => Ok(()),
-        };
         let query = sqlx::query(schema::RELEASE)
             .bind(&lease.run)
             .bind(int(lease.epoch));
         let done = query.execute(self.link.get().await?).await;
         let done = done.map_err(|error| self.link.failed(&error))?;
+        let held = self.runs.get(&lease.run);
+        let current = held.is_some_and(|held| held.epoch == lease.epoch);
+        // Still under the kernel's lock, and never on behalf of somebody who lost the run.
+        let released = match done.rows_affected() {
+            0 => Err(self.fenced(lease).await?),
+            _ if current => self.catch_up(&lease.run).await,
+            _ => Ok(()),
+        };
         if current {
             self.runs.remove(&lease.run);
         }
-        match done.rows_affected() {
-            0 => Err(self.fenced(lease).await?),
-            _ => caught_up,
-        }
+        released
     }
 
     /// A lost lease explains a batch out of order, and is what the caller must hear of.

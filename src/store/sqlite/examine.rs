@@ -95,6 +95,23 @@ impl SqliteStore {
         })
     }
 
+    /// What the library finds wrong with the database, if anything.
+    pub async fn quick_check(&self) -> Option<String> {
+        let mut reader = self.reader.lock().await;
+        let found = match reader.get().await {
+            Ok(open) => {
+                sqlx::query_scalar(schema::QUICK_CHECK)
+                    .fetch_one(open)
+                    .await
+            }
+            Err(error) => return Some(error.to_string()),
+        };
+        match found {
+            Ok(text) => Some(text).filter(|text: &String| text != "ok"),
+            Err(error) => Some(reader.failed(&error).to_string()),
+        }
+    }
+
     /// Ids of the runs, newest first, read from the table of runs alone; then those that only have
     /// a witness.
     pub async fn names(&self) -> Result<Vec<String>, StoreError> {

@@ -37,7 +37,9 @@ impl Connection {
 
     /// A connection that cannot write.
     pub(super) fn reader(path: &Path) -> Self {
-        Self::new(path, options(path).read_only(true), false)
+        // A journal is read whole: the more rows on their way at once, the fewer wake-ups.
+        let options = options(path).read_only(true).row_buffer_size(256);
+        Self::new(path, options, false)
     }
 
     fn new(path: &Path, options: SqliteConnectOptions, writes: bool) -> Self {
@@ -116,6 +118,8 @@ impl Connection {
 
     async fn connect_once(&self) -> Result<SqliteConnection, StoreError> {
         let failed = |error: sqlx::Error| translate(&self.path, &error);
+        let dir = self.path.parent().unwrap_or(&self.path);
+        let remains = place::refuse_remains(dir, &self.path);
         let mut open = self.options.connect().await.map_err(failed)?;
         let row = sqlx::query(schema::READ_BACK).fetch_one(&mut open).await;
         let row = row.map_err(failed)?;
@@ -125,8 +129,7 @@ impl Connection {
         check_library(&self.path, &text("version")?)?;
         let (application, version) = (number("application_id")?, number("user_version")?);
         if number("objects")? == 0 && application == 0 && self.writes {
-            let dir = self.path.parent().unwrap_or(&self.path);
-            place::refuse_remains(dir, &self.path)?;
+            remains?;
             // The tables into the database itself: a log that is lost later must not look like a
             // store that was never used.
             for sql in [schema::CREATE, "PRAGMA wal_checkpoint(TRUNCATE)"] {

@@ -32,11 +32,14 @@ pub(super) fn prepare(dir: &Path) -> Result<(PathBuf, bool), StoreError> {
         builder.create(dir).map_err(|e| failed(&e))?;
     }
     let file = dir.join(FILE);
+    let remains = refuse_remains(dir, &file);
     if !fs::exists(&file).map_err(|e| failed(&e))? {
-        refuse_remains(dir, &file)?;
+        remains?;
         tighten(dir)?;
     }
     check(dir)?;
+    // SQLite only says that it cannot open the file.
+    nix::unistd::access(dir, nix::unistd::AccessFlags::W_OK).map_err(|e| failed(&e.into()))?;
     let mut options = fs::OpenOptions::new();
     // Only a file that nobody has yet is opened here: closing any descriptor of a database that
     // this process has open would drop its locks.
@@ -48,9 +51,10 @@ pub(super) fn prepare(dir: &Path) -> Result<(PathBuf, bool), StoreError> {
 }
 
 /// A database that is gone while the witnesses of its journals are there was not yet to be created.
+/// To be asked before the database is looked at: tables are made before witnesses, so that one
+/// which is empty after that did not become so by another process that just creates it.
 pub(super) fn refuse_remains(dir: &Path, file: &Path) -> Result<(), StoreError> {
-    let runs = witness::names(dir).map_err(|error| io_error(dir, &error))?;
-    match runs.first() {
+    match witness::any(dir).map_err(|error| io_error(dir, &error))? {
         None => Ok(()),
         Some(run) => Err(StoreError::Damaged {
             path: file.to_owned(),

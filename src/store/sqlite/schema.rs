@@ -136,6 +136,9 @@ pub(super) const HEAD: &str =
 pub(super) const NEW_RUN: &str =
     "INSERT INTO run (id, name, created, status, locks) VALUES (?1, ?2, ?3, ?4, ?5)";
 
+/// `ok`, or the first thing that is wrong with the database's pages.
+pub(super) const QUICK_CHECK: &str = "PRAGMA quick_check(1)";
+
 /// The hash of an event.
 pub(super) const HASH: &str = "SELECT hash FROM event WHERE run = ?1 AND seq = ?2";
 

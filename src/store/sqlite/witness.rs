@@ -217,17 +217,24 @@ impl Witness {
 
 /// The runs that have a witness, in order; files with other names are left out.
 pub(super) fn names(dir: &Path) -> io::Result<Vec<String>> {
-    let entries = match fs::read_dir(dir.join(DIR)) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        names.extend(entry?.file_name().to_str().and_then(name_of));
-    }
+    let mut names: Vec<_> = entries(dir)?.collect();
     names.sort();
     Ok(names)
+}
+
+/// One of the runs that have a witness.
+pub(super) fn any(dir: &Path) -> io::Result<Option<String>> {
+    Ok(entries(dir)?.next())
+}
+
+fn entries(dir: &Path) -> io::Result<impl Iterator<Item = String>> {
+    let entries = match fs::read_dir(dir.join(DIR)) {
+        Ok(entries) => Some(entries),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let names = entries.into_iter().flatten().flatten();
+    Ok(names.filter_map(|entry| entry.file_name().to_str().and_then(name_of)))
 }
 
 #[cfg(test)]
