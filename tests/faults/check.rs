@@ -10,7 +10,7 @@ use ferry::event::Event;
 use serde_json::Value;
 
 use super::book::{Known, Nature};
-use super::drive::HANGS;
+use super::drive::{HANGS, KILLED};
 use super::fact::Fact;
 use super::ledger::{Entry, Way, last};
 
@@ -325,14 +325,7 @@ impl Evidence {
 
     /// Where the run stands by its journal.
     pub fn status(&self) -> Option<String> {
-        self.facts
-            .iter()
-            .rev()
-            .find_map(|fact| match fact.kind.as_str() {
-                "run.finished" => Some(fact.fields["status"].as_str()?.to_owned()),
-                "run.parked" => Some("waiting".to_owned()),
-                _ => None,
-            })
+        self.facts.iter().rev().find_map(Fact::ends_with)
     }
 
     /// I6 and I7: the exit code is that of the state; what is not over says how it goes on.
@@ -363,6 +356,8 @@ impl Evidence {
                     .is_some_and(|left| !left.is_empty())
         });
         let fits = match (status.as_str(), end.code) {
+            // killed when all was said and done
+            ("succeeded" | "rolled_back", KILLED) => true,
             ("succeeded", code) => code == 0,
             ("rolled_back", code) => code == if partial { 12 } else { 11 },
             ("rollback_failed", code) => code == 12 || code == 13,

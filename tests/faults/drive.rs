@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ferry::event::Event;
 use ferry::store::{SqliteStore, Store};
 use nix::sys::signal::Signal;
 use regex::Regex;
@@ -102,6 +103,16 @@ impl Story {
     }
 }
 
+/// Whether the run is over, and well: nothing goes on with it.
+fn is_settled(journal: &[Event]) -> bool {
+    let end = journal.iter().rev().map(Fact::of);
+    let status = end.filter_map(|fact| fact.ends_with());
+    matches!(
+        status.take(1).next().as_deref(),
+        Some("succeeded" | "rolled_back")
+    )
+}
+
 fn evidence(book: Book, world: World, dir: &Path, sessions: Vec<Session>) -> Evidence {
     let mut leaks = Vec::new();
     holding(&dir.join("state"), CANARY, &mut leaks);
@@ -186,6 +197,10 @@ impl Telling<'_> {
                 // a way back that stands still is gone on with by its own name
                 self.command(if code == 12 { "rollback" } else { "resume" });
                 continue;
+            }
+            // killed behind the last commit: there is nothing to go on with
+            if code == KILLED && is_settled(&self.last().journal) {
+                return;
             }
             match code {
                 KILLED | 13 | 70 | 74 | 129 | 130 | 143 => self.command("resume"),

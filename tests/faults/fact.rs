@@ -27,6 +27,15 @@ impl Fact {
         }
     }
 
+    /// Where it leaves the run, if it ends or parks it.
+    pub fn ends_with(&self) -> Option<String> {
+        match self.kind.as_str() {
+            "run.finished" => Some(self.fields["status"].as_str()?.to_owned()),
+            "run.parked" => Some("waiting".to_owned()),
+            _ => None,
+        }
+    }
+
     /// The step that it is about.
     pub fn step(&self) -> Option<&str> {
         self.fields.get("step")?.as_str()
