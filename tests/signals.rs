@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferry::event::{Cause, EventKind, Outcome, StepEvent};
+use ferry::event::{EventKind, StepEvent};
 use nix::sys::signal::Signal;
 
 use crate::support::ferry::{Ferry, processes};

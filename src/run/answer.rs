@@ -84,6 +84,27 @@ impl RunState {
             }
             _ => {}
         }
+        self.undecided(key, attempt, done, failure, now)
+    }
+
+    /// What follows where nothing that was found out decides.
+    fn undecided(
+        &self,
+        key: StepKey,
+        attempt: u32,
+        done: Option<&[Evidence]>,
+        failure: Option<&Failure>,
+        now: i64,
+    ) -> Decision {
+        let (step, def) = (self.plan.name(key), self.plan.step(key.step));
+        let failed = || {
+            Decision::event(StepEvent::Resolved {
+                step: step.clone(),
+                attempt,
+                how: How::Policy,
+                to: Resolution::Failed,
+            })
+        };
         let own = self.doubts.get(&key);
         let own = own.filter(|own| seen_to_fail(own) && self.failure.is_none());
         if let Some(own) = own {
@@ -91,11 +112,10 @@ impl RunState {
         }
         if self.failure.is_some() {
             // going back: its undo covers it either way
-            return resolved(How::Policy, Resolution::Failed);
+            return failed();
         }
         if def.in_doubt == InDoubt::Fail && failure.is_none() {
-            let failed = RunEvent::Failed(self.doubtful(key));
-            return resolved(How::Policy, Resolution::Failed).and(failed);
+            return failed().and(RunEvent::Failed(self.doubtful(key)));
         }
         let why = match (failure, done) {
             (Some(failure), _) => failure.message.clone(),

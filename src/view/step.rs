@@ -227,11 +227,10 @@ impl StepView {
                 self.status = StepStatus::InDoubt;
                 self.ended_at = None;
             }
-            StepEvent::Asked { question, .. } => {
-                if *question == Question::InDoubt {
-                    self.status = StepStatus::Asked;
-                }
-            }
+            StepEvent::Asked {
+                question: Question::InDoubt,
+                ..
+            } => self.status = StepStatus::Asked,
             StepEvent::Resolved { to, .. } => match to {
                 Resolution::Done => self.lands(StepStatus::Done, at),
                 Resolution::Failed => self.lands(StepStatus::Failed, at),
