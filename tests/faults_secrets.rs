@@ -296,11 +296,11 @@ rollback:
 /// The actions that only move data which is no secret here; they are in `action_redis`.
 const LEFT_OUT: &[&str] = &["redis.backup", "redis.restore", "redis.flush"];
 
-#[test]
 #[expect(
     clippy::too_many_lines,
     reason = "one run through every action, and one search"
 )]
+#[test]
 fn five_canaries_through_every_action_are_nowhere_to_be_found() {
     let used = |key: &str| {
         RUNBOOK.contains(&format!(" {key}: ")) || RUNBOOK.contains(&format!("{{ {key}: "))

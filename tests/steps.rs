@@ -159,6 +159,13 @@ fn a_change_that_may_have_happened_is_not_repeated_unless_that_is_harmless() {
         attempts(
             "  done_when: { shell: test -e nowhere, read_only: true, expect: result.exit_code == 0 }\n"
         ),
+        3,
+        "an exit code that is asked about is an answer"
+    );
+    assert_eq!(
+        attempts(
+            "  done_when: { shell: test -e nowhere, read_only: true, expect: 'result.stdout == \"\"' }\n"
+        ),
         0,
         "a probe that fails is no answer"
     );

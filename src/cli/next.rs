@@ -9,13 +9,13 @@ pub(super) fn commands(view: &RunView) -> Vec<String> {
     let report = format!("ferry report {run}");
     let mut next = Vec::new();
     for asked in &view.asked {
-        let (step, answers) = (&asked.step, asked.question);
+        let (step, answers) = (quoted(&asked.step), asked.question);
         match answers {
             Question::InDoubt => next.push(format!(
-                "ferry answer {run} '{step}' done|not-done|retry|rollback|abort --reason '...'"
+                "ferry answer {run} {step} done|not-done|retry|rollback|abort --reason '...'"
             )),
             Question::PointOfNoReturn => next.push(format!(
-                "ferry answer {run} '{step}' proceed --code {} --reason '...'",
+                "ferry answer {run} {step} proceed --code {} --reason '...'",
                 crate::plan::short_code(run, &view.header.digest).to_uppercase()
             )),
         }
@@ -49,7 +49,9 @@ pub(super) fn commands(view: &RunView) -> Vec<String> {
                 )
             });
             next.extend(
-                open.map(|item| format!("ferry waive {run} '{}' --reason '...'", item.item.id)),
+                open.map(|item| {
+                    format!("ferry waive {run} {} --reason '...'", quoted(&item.item.id))
+                }),
             );
         }
         RunStatus::Succeeded | RunStatus::RolledBack | RunStatus::Cancelled | RunStatus::Closed => {
@@ -57,4 +59,13 @@ pub(super) fn commands(view: &RunView) -> Vec<String> {
     }
     next.push(report);
     next
+}
+
+/// A name as a shell takes it.
+fn quoted(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    match name.chars().all(plain) {
+        true => name.to_owned(),
+        false => format!("'{name}'"),
+    }
 }

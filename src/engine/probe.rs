@@ -102,7 +102,11 @@ impl Job {
         let result = match read {
             Ok(result) => result,
             // an exit code, or a status, that is asked about is an answer, whatever it is
-            Err(error) if error.result.is_some() && asks_how_it_ended(probe) => {
+            Err(error)
+                if error.cause == Cause::Failed
+                    && error.result.is_some()
+                    && asks_how_it_ended(probe) =>
+            {
                 error.result.unwrap_or_default()
             }
             Err(error) => return Err(clean(self.failure(&error))),

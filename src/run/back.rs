@@ -81,8 +81,8 @@ impl RunState {
                 failure: failure.clone(),
             });
         }
-        let again = retry
-            .filter(|retry| attempt <= retry.limit && failure.cause != Cause::Stopped && !ends);
+        let sensible = failure.cause != Cause::Stopped && !report.hopeless && !ends;
+        let again = retry.filter(|retry| sensible && attempt <= retry.limit);
         let at = again.map(|retry| {
             now + i64::try_from(retry.wait(attempt + 1).as_millis()).unwrap_or(i64::MAX / 2)
         });
