@@ -12,6 +12,7 @@ mod doctored;
 mod drive;
 mod fact;
 mod ledger;
+mod line;
 mod panics;
 mod points;
 mod soak;
