@@ -216,7 +216,11 @@ impl RunState {
         if let Some(state) = item_state(event, *slot, at) {
             *slot = state;
         }
-        if let RollbackEvent::Reopened { item } | RollbackEvent::Resolved { item, .. } = event {
+        // what is open again is waited for before anything that it stands on
+        if let RollbackEvent::Reopened { item }
+        | RollbackEvent::Examining { item, .. }
+        | RollbackEvent::Resolved { item, .. } = event
+        {
             rollback.next = rollback.next.min(*item);
         }
         while rollback

@@ -178,3 +178,22 @@ fn the_forty_steps_go_there_and_back() {
         assert_eq!(told.evidence.ledger.len(), effects);
     }
 }
+
+/// E05: an undo is left in doubt, a person is asked, what does not hang on it goes on, and ferry is
+/// killed twice more. What the undo stands on still waits for it.
+#[test]
+fn e05_killed_while_an_undo_is_asked_about() {
+    let seconds = ["commit.after:4=kill", "probe:3=kill"];
+    let thirds = [
+        "commit.after:1=kill",
+        "claim.after:1=kill",
+        "commit.after:2=kill",
+    ];
+    let mut stories = Vec::new();
+    for nth in [24, 25, 26, 27] {
+        let first = format!("commit.after:rollback.finished:{nth}=kill");
+        let (second, third) = (seconds[nth % 2], thirds[nth % 3]);
+        stories.push(Story::of(Some(37), &[&first, second, third]));
+    }
+    ends(&stories, "rolled_back");
+}
