@@ -38,8 +38,10 @@ fn main() {
         "{:<58} {:>10} {:>8} {:>8}",
         "what", "measured", "ratio", "aim"
     );
-    let parts: [(&str, Part); 6] = [
+    let parts: [(&str, Part); 8] = [
         ("chain", chain),
+        ("inside", inside),
+        ("resume", resume),
         ("fan", fan),
         ("syncs", syncs),
         ("check", check),
@@ -160,6 +162,103 @@ fn chain(dir: &Path) {
         "1.25",
     );
     row("the same, CPU / bare spawn", "", Some(median(cpus)), "1.35");
+}
+
+/// Steps that start no process: what is left is the journal.
+fn inside(dir: &Path) {
+    let mut text = String::from("runbook: inside\nphases:\n  all:\n    steps:\n");
+    for at in 0..STEPS {
+        let _ = writeln!(text, "      - {{ id: s{at}, wait: 0s }}");
+    }
+    let runbook = write(dir, "inside.yaml", &text);
+    let (mut ratios, mut last) = (Vec::new(), Duration::ZERO);
+    for _ in 0..ROUNDS {
+        let (floor, _) = timed(|| {
+            let mut file = File::create(dir.join("floor")).unwrap();
+            for _ in 0..STEPS {
+                file.write_all(&[b'x'; 300]).unwrap();
+                file.sync_data().unwrap();
+            }
+        });
+        let (wall, _) = timed(|| ferry(dir, &["run", &runbook]));
+        ratios.push(wall.as_secs_f64() / floor.as_secs_f64());
+        last = wall;
+    }
+    row(
+        "chain of 1,000 steps without a process / append + fdatasync each",
+        &ms(last),
+        Some(median(ratios)),
+        "1.50",
+    );
+}
+
+/// From the start of `ferry resume` to the first effect after what was done already.
+fn resume(dir: &Path) {
+    for (what, steps, items, aim) in [
+        (
+            "resume behind 1,000 steps: to the next effect",
+            1_000,
+            0,
+            "50 ms",
+        ),
+        (
+            "resume behind 100,000 events: to the next effect",
+            50,
+            1_000,
+            "1 s",
+        ),
+    ] {
+        let mut times = Vec::new();
+        for round in 0..ROUNDS {
+            let place = dir.join(format!("resume-{steps}-{round}"));
+            std::fs::create_dir_all(&place).unwrap();
+            let mut text =
+                String::from("runbook: resume\ninputs: { items: { type: list, default: [");
+            text.push_str(
+                &(0..items)
+                    .map(|at| at.to_string())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            );
+            text.push_str("] } }\nphases:\n  all:\n    steps:\n");
+            let each = if items > 0 {
+                ", for_each: inputs.items, parallel: 64"
+            } else {
+                ""
+            };
+            for at in 0..steps {
+                let _ = writeln!(text, "      - {{ id: s{at}, wait: 0s{each} }}");
+            }
+            text.push_str(
+                "      - id: last\n        shell: if test -e mark; then date +%s%N > effect; else touch mark; kill -9 $PPID; fi\n        idempotent: true\n        undo: none\n",
+            );
+            text = text.replacen("inputs:", "max_parallel: 64\ninputs:", 1);
+            let runbook = write(&place, "resume.yaml", &text);
+            let command = |args: &[&str]| {
+                let mut command = Command::new(FERRY);
+                command
+                    .args(args)
+                    .current_dir(&place)
+                    .args(["--state-dir", "state"]);
+                command
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null());
+                command
+            };
+            let killed = command(&["run", &runbook]).status().unwrap();
+            assert!(killed.code().is_none(), "it ends by its own step");
+            let began = std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap();
+            assert!(command(&["resume"]).status().unwrap().success());
+            let effect = std::fs::read_to_string(place.join("effect")).unwrap();
+            let at = Duration::from_nanos(effect.trim().parse().unwrap());
+            times.push((at - began).as_secs_f64() * 1_000.0);
+            std::fs::remove_dir_all(&place).unwrap();
+        }
+        row(what, &format!("{:.0} ms", median(times)), None, aim);
+    }
 }
 
 fn bare_fan(width: usize) {
