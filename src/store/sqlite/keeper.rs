@@ -1,11 +1,12 @@
 //! Keeps a run's witness close behind its journal: a thread whose syncs run beside SQLite's own.
 //!
-//! Main type: [`Keeper`]. A commit lets it sync the head that was durable before, and waits for it;
-//! a head that stays the newest for a moment is synced without being asked. After a failed sync it
+//! Main type: [`Keeper`]. A commit lets it sync the head that was durable before, and waits for it,
+//! unless it did so a moment ago; a head that stays the newest for a moment is synced without being
+//! asked. After a failed sync it
 //! does nothing more; whoever goes on opens the file anew.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -16,10 +17,16 @@ use super::witness::Witness;
 /// asks, and none waits for this.
 const IDLE: Duration = Duration::from_millis(10);
 
+/// The least time between two syncs that commits ask for. Where a commit is faster than this, a sync of
+/// the witness beside each would cost more than the commit's own; what is lost in that time can only be
+/// what a later damage of the newest few milliseconds takes.
+const EVERY: Duration = Duration::from_millis(5);
+
 /// The thread and what it was told.
 pub(super) struct Keeper {
     shared: Arc<Shared>,
     done: watch::Receiver<Done>,
+    asked_at: Option<Instant>,
 }
 
 struct Shared {
@@ -64,7 +71,11 @@ impl Keeper {
             .name("witness".into())
             .stack_size(128 * 1024)
             .spawn(move || keep(witness, &theirs, &sender))?;
-        Ok(Self { shared, done })
+        Ok(Self {
+            shared,
+            done,
+            asked_at: None,
+        })
     }
 
     /// The journal is durable up to `head`.
@@ -75,6 +86,16 @@ impl Keeper {
             told.asleep = false;
             self.shared.wake.notify_one();
         }
+    }
+
+    /// Starts to sync `head` if it is time to; whether it is, and is to be waited for.
+    pub(super) fn keep_up(&mut self, head: Head) -> bool {
+        if self.asked_at.is_some_and(|at| at.elapsed() < EVERY) {
+            return false;
+        }
+        self.asked_at = Some(Instant::now());
+        self.sync(head);
+        true
     }
 
     /// Starts to sync `head`, which must be durable in the journal, if the witness is behind it.
@@ -164,8 +185,6 @@ fn keep(mut witness: Witness, shared: &Shared, done: &watch::Sender<Done>) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::store::sqlite::witness::{Found, read};
 

@@ -64,9 +64,9 @@ impl Writer {
             [first, second] => two(lease, first, second, extras),
             rows => many(lease, rows, extras),
         };
-        if let Some(keeper) = self.keeper(&lease.run) {
-            keeper.sync(before);
-        }
+        let keeper = self.runs.get_mut(&lease.run);
+        let keeper = keeper.and_then(|held| held.keeper.as_mut());
+        let beside = keeper.is_some_and(|keeper| keeper.keep_up(before));
         let link = self.link.get().await?;
         let done = match failpoint::io("journal.write") {
             Ok(()) => query.execute(link).await,
@@ -78,7 +78,9 @@ impl Writer {
         if let Some(held) = self.runs.get_mut(&lease.run) {
             held.acknowledged = head.seq;
         }
-        self.witness_at(&lease.run, before.seq).await?;
+        if beside {
+            self.witness_at(&lease.run, before.seq).await?;
+        }
         let stops = batch.status.is_some_and(RunStatus::is_over);
         if let Some(keeper) = self.keeper(&lease.run) {
             match stops {
