@@ -57,38 +57,33 @@ impl RunState {
         match (said, failure) {
             // its effect was there before, and it was not all that was expected
             (Some((_, Verdict::Pass)), None) if unmet && def.idempotent => {
-                return again(resolved(How::Idempotent, Resolution::Again));
+                again(resolved(How::Idempotent, Resolution::Again))
             }
-            (Some((_, Verdict::Pass)), None) if unmet => {
-                return Decision::event(StepEvent::Asked {
-                    step,
-                    question: Question::InDoubt,
-                    why: "its effect is there, and what was expected of it was not met".into(),
-                    evidence: done.map(<[Evidence]>::to_vec).unwrap_or_default(),
-                });
-            }
+            (Some((_, Verdict::Pass)), None) if unmet => Decision::event(StepEvent::Asked {
+                step,
+                question: Question::InDoubt,
+                why: "its effect is there, and what was expected of it was not met".into(),
+                evidence: done.map(<[Evidence]>::to_vec).unwrap_or_default(),
+            }),
             (Some((evidence, Verdict::Pass)), None) => {
-                return resolved(How::Probe { evidence }, Resolution::Done);
+                resolved(How::Probe { evidence }, Resolution::Done)
             }
             (Some((evidence, Verdict::Fail)), None) => {
-                return match self.doubts.get(&key) {
+                match self.doubts.get(&key) {
                     // it was seen to fail: what follows is what follows from that failure
                     Some(own) if seen_to_fail(own) => {
                         self.attempt_failed(key, attempt, own, &Report::default(), now)
                     }
                     _ => again(resolved(How::Probe { evidence }, Resolution::Again)),
-                };
+                }
             }
-            (None, None) if def.idempotent => {
-                return again(resolved(How::Idempotent, Resolution::Again));
-            }
-            _ => {}
+            (None, None) if def.idempotent => again(resolved(How::Idempotent, Resolution::Again)),
+            _ => self.unclear(key, attempt, done, failure, now),
         }
-        self.undecided(key, attempt, done, failure, now)
     }
 
-    /// What follows where nothing that was found out decides.
-    fn undecided(
+    /// What follows where nothing says whether it took effect.
+    fn unclear(
         &self,
         key: StepKey,
         attempt: u32,
@@ -96,13 +91,14 @@ impl RunState {
         failure: Option<&Failure>,
         now: i64,
     ) -> Decision {
-        let (step, def) = (self.plan.name(key), self.plan.step(key.step));
-        let failed = || {
+        let step = self.plan.name(key);
+        let def = self.plan.step(key.step);
+        let resolved = |how: How, to: Resolution| {
             Decision::event(StepEvent::Resolved {
                 step: step.clone(),
                 attempt,
-                how: How::Policy,
-                to: Resolution::Failed,
+                how,
+                to,
             })
         };
         let own = self.doubts.get(&key);
@@ -112,10 +108,14 @@ impl RunState {
         }
         if self.failure.is_some() {
             // going back: its undo covers it either way
-            return failed();
+            return resolved(How::Policy, Resolution::Failed);
         }
         if def.in_doubt == InDoubt::Fail && failure.is_none() {
-            return failed().and(RunEvent::Failed(self.doubtful(key)));
+            let failed = resolved(How::Policy, Resolution::Failed);
+            return match def.tolerate {
+                true => failed,
+                false => failed.and(RunEvent::Failed(self.doubtful(key))),
+            };
         }
         let why = match (failure, done) {
             (Some(failure), _) => failure.message.clone(),
@@ -212,9 +212,7 @@ impl RunState {
                 resolved(how, Resolution::Failed).and(self.gives_up(key, said))
             }
             Answer::Rollback => Decision::event(self.gives_up(key, said)),
-            Answer::Abort => Decision::event(RunEvent::Finished {
-                status: RunStatus::Aborted,
-            }),
+            Answer::Abort => self.aborted_by_answer(),
             Answer::Proceed => {
                 let code = self.code();
                 if said.code.map(str::to_uppercase) != Some(code) {
@@ -230,6 +228,16 @@ impl RunState {
                 })
             }
         })
+    }
+
+    /// What is in flight is ended first, as by the order.
+    pub(super) fn aborted_by_answer(&self) -> Decision {
+        match self.status.is_parked() {
+            true => Decision::event(RunEvent::Finished {
+                status: RunStatus::Aborted,
+            }),
+            false => Decision::none().with(Effect::StopAll { now: true }),
+        }
     }
 
     fn gives_up(&self, key: StepKey, said: &Said<'_>) -> RunEvent {
@@ -267,7 +275,8 @@ impl RunState {
             return None;
         }
         let asked = self.questions.iter().any(|(asked, _)| *asked == key);
-        if asked || self.in_flight > 0 || self.waiting > 0 {
+        let itself = usize::from(self.step(key).status == StepStatus::Waiting);
+        if asked || self.in_flight > 0 || self.waiting > itself {
             // everything else comes to rest first, so that what lies before the line is known
             return Some(Decision::none());
         }

@@ -34,7 +34,9 @@ impl RunState {
                 if self.status == RunStatus::Planned {
                     self.status = RunStatus::Running;
                 }
-                self.stopping = None;
+                if !self.status.is_parked() {
+                    self.stopping = None;
+                }
                 self.started_at.get_or_insert(at);
             }
             RunEvent::Failed(failure) => {

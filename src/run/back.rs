@@ -115,7 +115,7 @@ impl RunState {
             return Decision::none();
         };
         let state = rollback.states.get(rollback.next).copied();
-        if state.is_some_and(ItemState::in_flight) {
+        if state.is_some_and(ItemState::in_flight) || self.taking() {
             return Decision::none();
         }
         if self.orders.aborting {

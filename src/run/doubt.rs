@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::parts::{ItemState, RollbackState, StepStatus};
 use super::state::RunState;
 use crate::event::{
-    Answer, Moment, OperatorEvent, Order, Part, Question, Resolution, RollbackEvent, RunStatus,
-    StepEvent,
+    Answer, How, Moment, OperatorEvent, Order, Part, Question, Resolution, RollbackEvent,
+    RunStatus, StepEvent,
 };
 use crate::plan::StepKey;
 
@@ -35,7 +35,13 @@ impl RunState {
                     self.set_unknown(key, StepStatus::Asked);
                 }
             }
-            StepEvent::Resolved { to, .. } => self.resolved(key, *to, at),
+            StepEvent::Resolved { to, how, .. } => {
+                if (to, matches!(how, How::Probe { .. })) == (&Resolution::Again, true) {
+                    // its probe says that it did not take effect
+                    self.uncross(key);
+                }
+                self.resolved(key, *to, at);
+            }
             StepEvent::Approved { .. } => {
                 self.questions.retain(|(asked, _)| *asked != key);
                 self.approved.insert(key);
@@ -90,7 +96,8 @@ impl RunState {
     }
 
     fn break_off(&mut self, key: StepKey, status: StepStatus, at: i64) {
-        if let (Some(_), Some(fan)) = (key.item, self.fans.get_mut(&key.step)) {
+        let tolerated = self.plan.step(key.step).tolerate;
+        if let (Some(_), false, Some(fan)) = (key.item, tolerated, self.fans.get_mut(&key.step)) {
             fan.failed = true;
         }
         self.land(key, status, at);
@@ -158,6 +165,11 @@ impl RunState {
                 answer: Answer::Rollback,
                 ..
             } => self.orders.back = true,
+            // one that stands still is over with the answer
+            Order::Answer {
+                answer: Answer::Abort,
+                ..
+            } => self.orders.aborting = !self.status.is_parked(),
             Order::Pause | Order::Answer { .. } | Order::Waive { .. } | Order::Close => {}
         }
     }
@@ -170,7 +182,9 @@ impl RunState {
         // what stopped it is tried again
         let of_snapshots =
             |failure: &crate::event::RunFailure| failure.step.is_none() && failure.phase.is_none();
-        if self.rollback.is_none() && !self.orders.cancelled && !self.orders.back {
+        if self.rollback.is_none() && !self.goes_back_again() {
+            self.orders.cancelled = false;
+            self.orders.keep = false;
             if self.failure.as_ref().is_some_and(of_snapshots) {
                 self.snapshots.remove(&Moment::Before);
             }

@@ -5,7 +5,7 @@ use super::effect::{Decision, Effect};
 use super::input::Input;
 use super::parts::ItemState;
 use super::state::RunState;
-use crate::event::{Answer, Cause, Failure, How, Resolution, RollbackEvent, RunEvent, RunStatus};
+use crate::event::{Answer, Cause, Failure, How, Resolution, RollbackEvent, RunStatus};
 use crate::expr::{Evidence, Verdict};
 
 impl RunState {
@@ -98,11 +98,7 @@ impl RunState {
             Answer::Done => Resolution::Done,
             Answer::NotDone => Resolution::NotDone,
             Answer::Retry => Resolution::Again,
-            Answer::Abort => {
-                return Ok(Decision::event(RunEvent::Finished {
-                    status: RunStatus::Aborted,
-                }));
-            }
+            Answer::Abort => return Ok(self.aborted_by_answer()),
             Answer::Rollback | Answer::Proceed => {
                 return Err(format!(
                     "`{}` is no answer on the way back: done, not-done, retry, abort",

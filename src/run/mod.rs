@@ -31,4 +31,6 @@ pub use scope::StepScope;
 pub use state::RunState;
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod tests;

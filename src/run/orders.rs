@@ -74,6 +74,14 @@ impl RunState {
             Ok(()) if *order == Order::Resume && self.status.is_active() && !self.pausing() => {
                 Some(format!("the run is {} already", self.status.words()))
             }
+            Ok(()) if *order == Order::Pause && self.stopping.is_some() => {
+                Some(format!("the run is {}, and is being stopped already", self.status.words()))
+            }
+            // one that stands still on its way back is not cancelled either
+            Ok(()) if matches!(order, Order::Cancel { .. }) && self.rollback.is_some() => Some(
+                "the run is on its way back, and that is not cancelled: `resume` goes on with it"
+                    .into(),
+            ),
             Ok(()) if self.barred(order) => Some(
                 "the run has crossed its point of no return: `rollback` goes back to it and leaves \
                  what is behind, `abort` stops here"
@@ -146,12 +154,21 @@ impl RunState {
         if !self.status.is_parked() {
             return taken;
         }
-        let goes_back = self.orders.cancelled || self.orders.back;
+        let goes_back = self.goes_back_again();
         let mut taken = taken;
         if self.rollback.is_none() && !goes_back {
             taken.append(self.reopened(now));
         }
         self.recovered(taken, goes_back, now)
+    }
+
+    /// Whether a run that stands still was on its way to go back, or was told to: then it does when it
+    /// goes on. One that was left where it failed is tried again instead.
+    pub(super) fn goes_back_again(&self) -> bool {
+        let (orders, failed) = (self.orders, self.failure.is_some());
+        let undecided = self.status == RunStatus::Waiting && failed;
+        let left = self.status == RunStatus::Failed && orders.keep;
+        undecided || orders.back || orders.cancelled && !left
     }
 
     /// The failure that an order to go back stands for.

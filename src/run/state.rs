@@ -217,6 +217,11 @@ impl RunState {
         self.orders.cancelled
     }
 
+    /// Whether somebody aborted the run, and it is not over yet.
+    pub fn is_aborting(&self) -> bool {
+        self.orders.aborting
+    }
+
     /// What people are asked: the step, with its item, and the question.
     pub fn questions(&self) -> impl Iterator<Item = (String, Question)> + '_ {
         let back = self.rollback.iter().flat_map(|rollback| {

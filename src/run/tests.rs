@@ -18,21 +18,23 @@ use crate::runbook;
 
 /// A runbook of phases whose steps are all alike but for what proptest chose.
 #[derive(Clone, Debug)]
-struct Shape {
+pub(super) struct Shape {
     /// For each phase: needs among the phases before it, steps, parallel.
-    phases: Vec<(Vec<bool>, Vec<StepShape>, usize)>,
+    pub(super) phases: Vec<(Vec<bool>, Vec<StepShape>, usize)>,
     snapshots: bool,
 }
 
 #[derive(Clone, Debug)]
-struct StepShape {
-    reading: bool,
-    undo: bool,
-    items: usize,
+pub(super) struct StepShape {
+    pub(super) reading: bool,
+    pub(super) undo: bool,
+    pub(super) items: usize,
     retry: bool,
     checked: bool,
     waits: bool,
-    tolerate: bool,
+    pub(super) tolerate: bool,
+    /// More keys, each a line.
+    pub(super) more: Vec<&'static str>,
 }
 
 fn step() -> impl Strategy<Value = StepShape> {
@@ -45,11 +47,12 @@ fn step() -> impl Strategy<Value = StepShape> {
             checked: flags[3],
             waits: flags[4],
             tolerate,
+            more: Vec::new(),
         },
     )
 }
 
-fn shape() -> impl Strategy<Value = Shape> {
+pub(super) fn shape() -> impl Strategy<Value = Shape> {
     let phase = (
         prop::collection::vec(any::<bool>(), 6),
         prop::collection::vec(step(), 1..4),
@@ -59,7 +62,7 @@ fn shape() -> impl Strategy<Value = Shape> {
         .prop_map(|(phases, snapshots)| Shape { phases, snapshots })
 }
 
-fn text(shape: &Shape) -> String {
+pub(super) fn text(shape: &Shape) -> String {
     let mut text = String::from("runbook: random\n");
     if shape.snapshots {
         text += "snapshots: { s: { shell: 'true', read_only: true } }\n";
@@ -97,12 +100,15 @@ fn text(shape: &Shape) -> String {
                     let _ = writeln!(text, "        {line}");
                 }
             }
+            for line in &step.more {
+                let _ = writeln!(text, "        {line}");
+            }
         }
     }
     text
 }
 
-fn plan(shape: &Shape) -> Arc<Plan> {
+pub(super) fn plan(shape: &Shape) -> Arc<Plan> {
     let read = runbook::read(&text(shape), &Registry::all().catalog());
     let Some(runbook) = read.runbook else {
         panic!("{:?}\n{}", read.diagnostics, text(shape));
@@ -116,19 +122,21 @@ fn plan(shape: &Shape) -> Arc<Plan> {
 }
 
 /// How effects end: a script of small numbers, read one at a time.
-struct Dice {
-    rolls: Vec<u8>,
-    at: usize,
+pub(super) struct Dice {
+    pub(super) rolls: Vec<u8>,
+    pub(super) at: usize,
 }
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        let roll = self.rolls[self.at % self.rolls.len()];
+    pub(super) fn roll(&mut self, sides: usize) -> usize {
+        let roll = usize::from(self.rolls[self.at % self.rolls.len()]);
+        // another round is another one, so that no circle of throws goes on for ever
+        let round = self.at / self.rolls.len();
         self.at += 1;
-        usize::from(roll) % sides
+        (roll + round) % sides
     }
 
-    fn failure(&mut self, one_in: usize) -> Option<Failure> {
+    pub(super) fn failure(&mut self, one_in: usize) -> Option<Failure> {
         let outcome = [Outcome::NotApplied, Outcome::Unknown][self.roll(2)];
         let cause = [Cause::Failed, Cause::Unreachable, Cause::Invalid][self.roll(3)];
         let failed = self.roll(one_in) == 0;
@@ -199,7 +207,7 @@ fn drive(plan: &Arc<Plan>, rolls: Vec<u8>, stop_at: Option<usize>) -> Driven {
     panic!("the run does not end");
 }
 
-fn answer(effect: &Effect, dice: &mut Dice) -> InputKind {
+pub(super) fn answer(effect: &Effect, dice: &mut Dice) -> InputKind {
     let report = Box::<Report>::default();
     match effect {
         Effect::Prepare { key, attempt } => InputKind::Prepared {
@@ -254,7 +262,7 @@ fn answer(effect: &Effect, dice: &mut Dice) -> InputKind {
 }
 
 /// The state as text, maps in order, so that two can be compared.
-fn fingerprint(state: &RunState) -> String {
+pub(super) fn fingerprint(state: &RunState) -> String {
     let fans: BTreeMap<_, _> = state.fans.iter().collect();
     let results: BTreeMap<_, _> = state.results.iter().collect();
     let captured: BTreeMap<_, _> = state.captured.iter().collect();

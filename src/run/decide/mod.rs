@@ -10,8 +10,8 @@ use super::input::{Input, InputKind};
 use super::parts::{Fan, SnapshotState, StepStatus};
 use super::state::RunState;
 use crate::event::{
-    Cause, Failure, Moment, Outcome, Parking, Report, RollbackEvent, RunEvent, RunFailure,
-    RunStatus, SkipReason, SnapshotEvent, SnapshotTaken, StepEvent,
+    Cause, EventKind, Failure, Moment, Outcome, Parking, Report, RollbackEvent, RunEvent,
+    RunFailure, RunStatus, SkipReason, SnapshotEvent, SnapshotTaken, StepEvent,
 };
 use crate::expr::Verdict;
 use crate::plan::StepKey;
@@ -63,7 +63,11 @@ impl RunState {
             InputKind::Order { by, order, reason } => {
                 self.ordered(by, order, reason.as_deref(), input.at)
             }
-            InputKind::Stop { reason } if self.stopping.is_none() && !self.status.is_over() => {
+            // a signal to a run that is being paused is not lost: it does not wait for an order then
+            InputKind::Stop { reason }
+                if matches!(self.stopping, None | Some(Parking::Paused))
+                    && !self.status.is_over() =>
+            {
                 Decision::event(RunEvent::Stopping { reason: *reason }).with(Effect::StopReading)
             }
             InputKind::ItemReported { .. }
@@ -127,11 +131,26 @@ impl RunState {
             // it failed before it could start: what stood in its way is judged again
             let started = self.start_step(key, self.plan.phase_of(key.step), now);
             return match started {
-                Some(decision) if !decision.events.is_empty() => decision,
+                Some(mut decision) if !decision.events.is_empty() => {
+                    if self.still_waits(key, &decision) {
+                        decision.append(again);
+                    }
+                    decision
+                }
                 _ => again,
             };
         }
         self.begin_attempt(key, state.attempt + 1)
+    }
+
+    /// Whether something else has to come before the step: snapshots, or a question.
+    fn still_waits(&self, key: StepKey, decision: &Decision) -> bool {
+        let name = self.plan.name(key);
+        !decision.events.iter().any(|event| match event {
+            EventKind::Step(StepEvent::Asked { .. }) => false,
+            EventKind::Step(event) => event.step() == Some(&name),
+            _ => false,
+        })
     }
 
     /// What follows from the state as it is: one thing at a time.
@@ -178,7 +197,7 @@ impl RunState {
     }
 
     /// Whether snapshots are being taken.
-    fn taking(&self) -> bool {
+    pub(super) fn taking(&self) -> bool {
         let taking = |state: &SnapshotState| matches!(state, SnapshotState::Taking);
         self.snapshots.values().any(taking)
     }
