@@ -152,7 +152,7 @@ impl RunState {
 
     fn resumed(&self, taken: Decision, now: i64) -> Decision {
         if !self.status.is_parked() {
-            return taken;
+            return self.reawaken(taken, now);
         }
         let goes_back = self.goes_back_again();
         let mut taken = taken;

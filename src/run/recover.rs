@@ -47,6 +47,22 @@ impl RunState {
         decision
     }
 
+    /// `decision`, and the waits of a run that was pausing: what was due meanwhile was let pass.
+    pub(super) fn reawaken(&self, mut decision: Decision, now: i64) -> Decision {
+        for key in self.unfinished() {
+            if self.step(key).status == StepStatus::Waiting {
+                decision.append(self.recover_step(key, false, now));
+            }
+        }
+        let items = self.rollback.iter().flat_map(|back| &back.states);
+        for (item, state) in items.enumerate() {
+            if matches!(state, ItemState::Waiting { .. }) {
+                decision.append(self.recover_item(item, *state, now));
+            }
+        }
+        decision
+    }
+
     /// Steps and items that are neither ahead nor over, in the order of the plan.
     fn unfinished(&self) -> Vec<StepKey> {
         let mut found = Vec::new();
