@@ -559,3 +559,80 @@ fn a_file_size_limit_is_told_and_leaves_a_good_journal() {
         .code(74);
     assert!(ran.ledger().is_empty());
 }
+
+/// Steps of which one fills the disk that the state is on.
+fn filling(disk: &Path, more: &str) -> String {
+    let filler = disk.join("filler").display().to_string();
+    format!(
+        "- id: a\n  shell: echo a >> ledger\n  undo: none\n\
+         - id: fill\n  shell: {more}for size in 1048576 4096 64 1; do dd if=/dev/zero bs=$size of={filler}.$size 2> /dev/null; done; echo fill >> ledger\n  undo: none\n\
+         - id: b\n  shell: echo b >> ledger\n  undo: none\n"
+    )
+}
+
+fn freed(disk: &Path) {
+    for size in [1_048_576, 4096, 64, 1] {
+        fs::remove_file(disk.join(format!("filler.{size}"))).unwrap();
+    }
+}
+
+/// S01: the disk is full when an intent is to be written. The step does not start, what was reported
+/// before is kept in the space put aside, the run is parked, and it goes on when there is room.
+#[test]
+fn a_disk_that_fills_up_parks_the_run_and_starts_nothing() {
+    let Some(disk) = Mounted::new("size=24m") else {
+        return;
+    };
+    let disk = disk.0.path();
+    let state = disk.join("state").display().to_string();
+    let ran = Ferry::new()
+        .steps(&filling(disk, ""))
+        .env("FERRY_STATE_DIR", &state)
+        .run()
+        .code(74);
+    assert_eq!(ran.ledger(), ["a", "fill"], "{}", ran.all());
+    assert!(ran.stderr.contains("is parked"), "{}", ran.stderr);
+    freed(disk);
+    let again = Ferry::again(&ran.dir)
+        .command(&["resume"])
+        .env("FERRY_STATE_DIR", &state)
+        .run()
+        .code(0);
+    assert_eq!(again.ledger(), ["a", "fill", "b"], "{}", again.all());
+}
+
+/// S02: the disk is full when an outcome is to be written, and there is nothing put aside. The effect
+/// is there once, the run ends with 74, and the step is in doubt for whoever goes on.
+#[test]
+fn an_outcome_that_cannot_be_written_leaves_a_doubt() {
+    let Some(disk) = Mounted::new("size=24m") else {
+        return;
+    };
+    let disk = disk.0.path();
+    let state = disk.join("state").display().to_string();
+    let ran = Ferry::new()
+        .steps(&filling(disk, &format!("rm {state}/ballast; ")))
+        .env("FERRY_STATE_DIR", &state)
+        .run()
+        .code(74);
+    assert_eq!(ran.ledger(), ["a", "fill"], "{}", ran.all());
+    freed(disk);
+    let ferry = |words: &[&str]| {
+        Ferry::again(&ran.dir)
+            .command(words)
+            .env("FERRY_STATE_DIR", &state)
+            .run()
+    };
+    let asked = ferry(&["resume"]).code(13);
+    assert_eq!(asked.ledger(), ["a", "fill"], "{}", asked.all());
+    assert!(
+        asked.stderr.contains("fill") && asked.stderr.contains("did it take effect?"),
+        "{}",
+        asked.stderr
+    );
+    let id = asked.stderr.split("ferry answer ").nth(1).unwrap();
+    let id = id.split_whitespace().next().unwrap();
+    ferry(&["answer", id, "fill", "done", "--reason", "the disk was full"]).code(0);
+    let ended = ferry(&["resume"]).code(0);
+    assert_eq!(ended.ledger(), ["a", "fill", "b"], "{}", ended.all());
+}
