@@ -1,20 +1,46 @@
 //! Questions at the terminal. What was typed before a question stood there is dropped; an empty line
-//! or the end of input is never consent.
+//! or the end of input is never consent. A signal at a question leaves the run parked.
 
 use std::io::{BufRead, IsTerminal, Write};
 
 use nix::sys::termios::{FlushArg, tcflush};
 
 use crate::engine::mail::Letter;
-use crate::event::{Answer, Order, Question};
+use crate::engine::signals::{Signals, Told};
+use crate::event::{Answer, Order, Parking, Question};
 use crate::front::escape::shown;
 use crate::view::Asked;
 
 /// How often a wrong answer is asked again.
 const TRIES: u32 = 5;
 
-/// One line, without its end; `None` at the end of input.
-async fn line(prompt: String) -> Option<String> {
+/// Why there is no answer.
+pub(super) enum Silence {
+    /// Nobody wants to say one now.
+    Left,
+    /// A signal came instead.
+    Signal(Parking),
+}
+
+/// One line, without its end.
+async fn line(prompt: String) -> Result<String, Silence> {
+    // those of the engine are no longer heard, and still caught: without these nothing would be heeded
+    let mut signals = Signals::listen().map_err(|_| Silence::Left)?;
+    let read = read(prompt);
+    tokio::pin!(read);
+    loop {
+        tokio::select! {
+            line = &mut read => return line.ok_or(Silence::Left),
+            told = signals.next() => if let Told::Park(reason) = told {
+                super::say("");
+                return Err(Silence::Signal(reason));
+            },
+        }
+    }
+}
+
+/// `None` at the end of input.
+async fn read(prompt: String) -> Option<String> {
     let read = tokio::task::spawn_blocking(move || {
         let stdin = std::io::stdin();
         if stdin.is_terminal() {
@@ -35,7 +61,7 @@ async fn line(prompt: String) -> Option<String> {
 }
 
 /// After a Ctrl-C: go on, go back, or leave it parked.
-pub(super) async fn after_interrupt() -> Option<Letter> {
+pub(super) async fn after_interrupt() -> Result<Letter, Silence> {
     super::say("");
     super::say("  the run is parked: what was done stays done, and nothing new starts");
     super::say("    c  continue");
@@ -46,19 +72,19 @@ pub(super) async fn after_interrupt() -> Option<Letter> {
         let order = match said.as_str() {
             "c" | "continue" => Order::Resume,
             "r" | "rollback" => Order::Cancel { no_rollback: false },
-            "" | "l" | "leave" => return None,
+            "" | "l" | "leave" => return Err(Silence::Left),
             _ => continue,
         };
-        return Some(Letter {
+        return Ok(Letter {
             order,
             reason: Some("answered at the terminal after Ctrl-C".into()),
         });
     }
-    None
+    Err(Silence::Left)
 }
 
 /// A question of the run.
-pub(super) async fn question(asked: &Asked, code: &str) -> Option<Letter> {
+pub(super) async fn question(asked: &Asked, code: &str) -> Result<Letter, Silence> {
     super::say("");
     match asked.question {
         Question::InDoubt => {
@@ -88,7 +114,7 @@ pub(super) async fn question(asked: &Asked, code: &str) -> Option<Letter> {
     for _ in 0..TRIES {
         let said = line("  > ".into()).await?;
         if said.is_empty() {
-            return None;
+            return Err(Silence::Left);
         }
         let is_code = asked.question == Question::PointOfNoReturn && said.to_uppercase() == code;
         let word = |answer: &&Answer| answer.word() == said && **answer != Answer::Proceed;
@@ -104,7 +130,7 @@ pub(super) async fn question(asked: &Asked, code: &str) -> Option<Letter> {
             super::say("  without a reason nothing is recorded");
             continue;
         }
-        return Some(Letter {
+        return Ok(Letter {
             order: Order::Answer {
                 step: asked.step.clone(),
                 answer,
@@ -113,5 +139,5 @@ pub(super) async fn question(asked: &Asked, code: &str) -> Option<Letter> {
             reason: Some(reason),
         });
     }
-    None
+    Err(Silence::Left)
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::ask::Silence;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::{ask, state};
@@ -26,6 +27,9 @@ use crate::view::RunView;
 /// Steps up to which a run writes its report itself. That of a larger one takes a while and more
 /// memory than the run; it is written when somebody asks for it.
 const REPORTED_AT_ONCE: usize = 300;
+
+/// What came of a question.
+type Said = Result<Letter, Silence>;
 
 /// A run that can be carried on.
 pub(super) struct Ready {
@@ -47,10 +51,14 @@ impl Ready {
     pub(super) async fn carry(self, start: Start) -> Result<Told, CommandError> {
         let mut finished = self.engine(start).run().await?;
         while finished.refused.is_none() && self.asks() {
-            let Some(letter) = self.ask(&finished).await? else {
-                break;
-            };
-            finished = self.go_on(letter).await?;
+            match self.ask(&finished).await? {
+                Some(Ok(letter)) => finished = self.go_on(letter).await?,
+                Some(Err(Silence::Signal(reason))) => {
+                    finished.stopped = Some(reason);
+                    break;
+                }
+                Some(Err(Silence::Left)) | None => break,
+            }
         }
         let report = match self.plan.len() <= REPORTED_AT_ONCE {
             true => Some(self.write_report().await),
@@ -93,15 +101,17 @@ impl Ready {
             && std::io::stderr().is_terminal()
     }
 
-    /// What the person at the terminal says; `None`: leave it parked.
-    async fn ask(&self, finished: &Finished) -> Result<Option<Letter>, CommandError> {
+    /// What the person at the terminal says; `None`: there is nothing to ask.
+    async fn ask(&self, finished: &Finished) -> Result<Option<Said>, CommandError> {
         match (finished.status, finished.stopped) {
-            (RunStatus::Waiting, Some(Parking::Interrupt)) => Ok(ask::after_interrupt().await),
+            (RunStatus::Waiting, Some(Parking::Interrupt)) => {
+                Ok(Some(ask::after_interrupt().await))
+            }
             (RunStatus::Waiting, Some(Parking::Question)) => {
                 let view = self.view().await?;
                 let code = crate::plan::short_code(&self.run, &self.plan.digest).to_uppercase();
                 match view.asked.first() {
-                    Some(asked) => Ok(ask::question(asked, &code).await),
+                    Some(asked) => Ok(Some(ask::question(asked, &code).await)),
                     None => Ok(None),
                 }
             }
@@ -142,7 +152,7 @@ impl Ready {
     async fn deliver(&self, letter: Letter) -> Result<Option<String>, CommandError> {
         let (store, plan) = (self.store.as_ref(), Arc::clone(&self.plan));
         let (dir, me) = (self.run_dir(), state::me());
-        let done = clerk::deliver(store, &self.run, plan, &dir, &me, letter);
+        let done = clerk::deliver(store, &self.run, plan, &dir, &me, Some(letter));
         Ok(done.await?)
     }
 

@@ -11,7 +11,7 @@ use super::{next, replan, state};
 use crate::engine::clerk;
 use crate::engine::clock::now_ms;
 use crate::engine::mail::Letter;
-use crate::event::{Answer, Event, EventKind, OperatorEvent, Order, Parking};
+use crate::event::{Answer, Event, EventKind, OperatorEvent, Order, Parking, RunStatus};
 use crate::run::allowed;
 use crate::store::{RunRow, SqliteStore, Store, StoreError};
 use crate::view::RunView;
@@ -179,7 +179,8 @@ pub(super) async fn find(state_dir: &Path, run: Option<&str>) -> Result<Found, C
         )
     })?;
     let state_dir = here.join(state_dir);
-    if !state_dir.join("ferry.db").exists() {
+    // of a place that may not be looked into nobody can say that it is empty
+    if let Ok(false) = state_dir.join("ferry.db").try_exists() {
         // an order makes no store
         return Err(StoreError::NoStore { path: state_dir }.into());
     }
@@ -268,7 +269,10 @@ pub(super) async fn send(found: &Found, letter: Letter) -> Result<Exit, CommandE
         tokio::time::sleep(Duration::from_millis(50)).await;
         let waits = store.inbox(run).await?.iter().any(|item| item.id == id);
         if waits {
-            continue;
+            match store.find(run).await? {
+                Some(row) if !row.live => return left(found, &row, &order).await,
+                _ => continue,
+            }
         }
         for event in store.load(run, seen + 1).await? {
             seen = event.seq;
@@ -296,26 +300,60 @@ pub(super) async fn send(found: &Found, letter: Letter) -> Result<Exit, CommandE
     Ok(Exit::Done)
 }
 
-/// Records an order to a run that stands still.
+/// What becomes of an order whose engine ended before it took it. One that was killed leaves it to
+/// the next.
+async fn left(found: &Found, row: &RunRow, order: &Order) -> Result<Exit, CommandError> {
+    if row.status.is_active() {
+        super::note(&format!(
+            "the engine of `{}` is gone; the next one takes it: `ferry resume {0}`",
+            row.id
+        ));
+        return Ok(Exit::Done);
+    }
+    deliver(found, row.status, order, None).await
+}
+
+/// Records an order to a run that stands still, or that it was refused.
 pub(super) async fn record(found: &Found, letter: Letter) -> Result<Exit, CommandError> {
-    let run = &found.row.id;
-    if found.row.status.is_active() {
+    let status = found.row.status;
+    if status.is_active() && allowed(status, &letter.order).is_ok() {
         let why = "no engine carries it on, it was left in the middle: `ferry resume` goes on";
         return Err(found.refused(why));
     }
-    allowed(found.row.status, &letter.order).map_err(|why| found.refused(why))?;
-    let plan = Arc::new(replan::outline(replan::planned(&found.events)?)?);
+    let order = letter.order.clone();
+    deliver(found, status, &order, Some(letter)).await
+}
+
+async fn deliver(
+    found: &Found,
+    status: RunStatus,
+    order: &Order,
+    letter: Option<Letter>,
+) -> Result<Exit, CommandError> {
+    let run = &found.row.id;
+    let plan = replan::planned(&found.events).and_then(replan::outline);
+    let plan = match (plan, allowed(status, order)) {
+        (Ok(plan), _) => Arc::new(plan),
+        (Err(_), Err(why)) => return Err(found.refused(why)),
+        (Err(error), Ok(())) => return Err(error),
+    };
     let dir = state::run_dir(&found.state_dir, run);
     let (store, me) = (found.store.as_ref(), state::me());
-    let name = letter.order.name();
     let refused = clerk::deliver(store, run, plan, &dir, &me, letter).await?;
     if let Some(why) = refused {
-        return Err(CommandError::new(Exit::Usage, why));
+        return Err(
+            CommandError::new(Exit::Usage, why).hint(format!("`ferry status {run}` says more"))
+        );
     }
+    let name = order.name();
     super::say(&format!("`{name}` is recorded for the run `{run}`"));
     let view = RunView::replay(&store.load(run, 1).await?).with_id(run.clone());
     for command in next::commands(&view) {
         super::say(&format!("  next        {command}"));
     }
-    Ok(Exit::Done)
+    Ok(match view.status {
+        // what was waived is left, and that is no way back that went well
+        RunStatus::RolledBack => Exit::RollbackFailed,
+        _ => Exit::Done,
+    })
 }

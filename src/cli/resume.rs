@@ -123,10 +123,9 @@ fn go(
         }
         let interrupted = found.row.status.is_active();
         let resumes = order == Order::Resume;
-        if !(interrupted && resumes) {
-            allowed(found.row.status, &order).map_err(|why| found.refused(why))?;
-        }
-        if order == Order::Abort && !interrupted {
+        let refused = allowed(found.row.status, &order).is_err();
+        let stays = order == Order::Abort && !interrupted;
+        if stays || refused && !(interrupted && resumes) {
             return orders::record(&found, Letter { order, reason })
                 .await
                 .map(Err);

@@ -17,7 +17,8 @@ use crate::run::{Input, InputKind, RunState};
 use crate::secret::Masker;
 use crate::store::{Batch, Holder, Store};
 
-/// Takes an order, after all that lies in the inbox; why it was refused, if it was.
+/// Takes all that lies in the inbox, and then an order, if there is one beside; why the last of them
+/// was refused, if it was.
 ///
 /// # Errors
 /// When somebody holds the run, or the journal cannot be read or written.
@@ -27,7 +28,7 @@ pub async fn deliver(
     plan: Arc<Plan>,
     dir: &Path,
     me: &Holder,
-    letter: Letter,
+    letter: Option<Letter>,
 ) -> Result<Option<String>, EngineError> {
     let masker = Masker::new(Vec::new()).map_err(|error| EngineError::Secret(error.to_string()))?;
     let lease = store.claim(run, me, false).await?;
@@ -40,14 +41,12 @@ pub async fn deliver(
         }
         let mut seq = events.last().map_or(0, |event| event.seq);
         let (mut batch, mut refused) = (Batch::default(), None);
-        let order = InputKind::Order {
-            by: me.who.clone(),
-            order: letter.order,
-            reason: letter.reason,
-        };
+        let last = letter.map(|Letter { order, reason }| {
+            let by = me.who.clone();
+            (0, Some(InputKind::Order { by, order, reason }))
+        });
         let waiting = mail::waiting(store, run).await?;
-        let last = (0, Some(order));
-        for (id, order) in waiting.into_iter().chain([last]) {
+        for (id, order) in waiting.into_iter().chain(last) {
             let at = now_ms();
             if id > 0 {
                 batch.consumed.push(id);

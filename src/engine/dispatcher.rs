@@ -16,7 +16,7 @@ use super::clock::now_ms;
 use super::executor::Executor;
 use super::hide::hide;
 use super::lasting;
-use super::mail::{Fetching, Mail};
+use super::mail::{self, Fetching, Mail};
 use super::signals::{Signals, Told};
 use super::start::{EngineError, Finished};
 use crate::action::Stop;
@@ -72,6 +72,8 @@ pub(super) struct Dispatcher {
     /// The journal failed: the run is parked, and this is told.
     trouble: Option<StoreError>,
     refused: Option<String>,
+    /// The last row of the inbox that was opened: one may be fetched twice, and is taken once.
+    opened: u64,
 }
 
 impl Dispatcher {
@@ -96,6 +98,7 @@ impl Dispatcher {
             leave: None,
             trouble: None,
             refused: None,
+            opened: 0,
         }
     }
 
@@ -160,7 +163,8 @@ impl Dispatcher {
     fn is_over(&self) -> bool {
         let paused = self.state.status() == RunStatus::Waiting
             && self.state.stopping() == Some(Parking::Paused);
-        self.state.status().is_over() && !(paused && self.leave.is_none())
+        let stays = paused && self.leave.is_none() && self.refused.is_none();
+        self.state.status().is_over() && !stays
     }
 
     fn committed(&mut self, events: Vec<Event>, effects: &[Effect]) {
@@ -192,9 +196,16 @@ impl Dispatcher {
 
     /// Takes an order from another terminal; its row goes with the events that it causes.
     fn open(&mut self, (id, order): Mail) {
+        if id <= self.opened {
+            return;
+        }
+        self.opened = id;
         self.pending.consumed.push(id);
         if let Some(order) = order {
+            let inputs = self.pending.inputs.len();
             self.take(order);
+            // should its commit fail, it lies in the inbox still
+            self.pending.inputs.truncate(inputs);
         }
     }
 
@@ -305,6 +316,9 @@ impl Dispatcher {
         for input in lost.into_iter().chain(undecided) {
             self.take(input);
         }
+        self.opened = 0;
+        let unread = mail::waiting(self.store.as_ref(), &self.lease.run).await;
+        unread.into_iter().flatten().for_each(|one| self.open(one));
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
@@ -14,9 +14,9 @@ use super::back::Way;
 use super::executor::{Executor, panicked};
 use super::job::{Attempt, Job, KILL_AFTER, READING_TIMEOUT};
 use super::judge;
-use crate::action::Stop;
 use crate::action::tree;
 use crate::action::tree::leftover::{self, Leftover};
+use crate::action::{Stop, StopSignal};
 use crate::event::{Cause, Failure, Outcome, Part, RollbackItem};
 use crate::expr::Evidence;
 use crate::failpoint;
@@ -25,18 +25,19 @@ use crate::run::{InputKind, RunState, StepStatus};
 use crate::runbook::model::Probe;
 
 /// How often a session of a database is looked at.
-const SESSION_LOOK: std::time::Duration = std::time::Duration::from_millis(200);
+const SESSION_LOOK: Duration = Duration::from_millis(200);
 
 /// What was found: what the probe said, if there is one; else why it could not be looked at.
 type Found = (Option<Vec<Evidence>>, Option<Failure>);
 
 impl Executor {
     pub(super) fn examine(&mut self, key: StepKey, attempt: u32, state: &RunState) {
+        let hurry = self.hurry(state);
         let mut job = self.job(key, attempt, state);
         self.looks(&job.name);
         let probe = job.step.done_when.clone();
         self.spawn(async move {
-            let (done, failure) = found(&mut job, probe.as_deref()).await;
+            let (done, failure) = found(&mut job, probe.as_deref(), hurry).await;
             InputKind::Examined {
                 key,
                 attempt,
@@ -61,10 +62,11 @@ impl Executor {
             None if item.part == Part::Undo => whole,
             _ => step.done_when.as_deref().cloned().or(whole),
         };
+        let hurry = self.hurry(state);
         let mut job = self.back_job(&item, attempt, step, key, state);
         self.looks(&job.name);
         self.spawn(async move {
-            let (undone, failure) = found(&mut job, probe.as_ref()).await;
+            let (undone, failure) = found(&mut job, probe.as_ref(), hurry).await;
             InputKind::ItemExamined {
                 item: at,
                 attempt,
@@ -75,8 +77,26 @@ impl Executor {
     }
 }
 
-async fn found(job: &mut Job, probe: Option<&Probe>) -> Found {
-    let looked = AssertUnwindSafe(look(job, probe)).catch_unwind().await;
+/// How long what is left of something gets to end when it is told to, where an order says that
+/// nothing is waited for.
+type Hurry = Option<Duration>;
+
+impl Executor {
+    /// A cancelled or aborted run does not wait for the end of what an engine that is gone left.
+    fn hurry(&mut self, state: &RunState) -> Hurry {
+        if state.is_aborting() {
+            return Some(Duration::ZERO);
+        }
+        // what an order ended is over: looking at it is not stopped by that order
+        self.forget_cancel();
+        state.is_cancelled().then_some(KILL_AFTER)
+    }
+}
+
+async fn found(job: &mut Job, probe: Option<&Probe>, hurry: Hurry) -> Found {
+    let looked = AssertUnwindSafe(look(job, probe, hurry))
+        .catch_unwind()
+        .await;
     match looked {
         Ok(Ok(evidence)) => (evidence, None),
         Ok(Err(failure)) => (None, Some(failure)),
@@ -84,8 +104,12 @@ async fn found(job: &mut Job, probe: Option<&Probe>) -> Found {
     }
 }
 
-async fn look(job: &mut Job, probe: Option<&Probe>) -> Result<Option<Vec<Evidence>>, Failure> {
-    job.outlast().await?;
+async fn look(
+    job: &mut Job,
+    probe: Option<&Probe>,
+    hurry: Hurry,
+) -> Result<Option<Vec<Evidence>>, Failure> {
+    job.outlast(hurry).await?;
     failpoint::pass("probe", &job.name);
     match probe {
         Some(probe) => Ok(Some(job.look(probe, READING_TIMEOUT).await?)),
@@ -96,15 +120,20 @@ async fn look(job: &mut Job, probe: Option<&Probe>) -> Result<Option<Vec<Evidenc
 impl Job {
     /// Waits until nothing of the attempt goes on any more, as long as its own timeout allows, and
     /// ends what is left then.
-    async fn outlast(&self) -> Result<(), Failure> {
-        let until = Instant::now() + self.timeout();
+    async fn outlast(&self, hurry: Hurry) -> Result<(), Failure> {
+        let longest = hurry.map_or_else(|| self.timeout(), |_| Duration::ZERO);
+        let until = Instant::now() + longest;
         let name: Arc<str> = self.name.as_str().into();
         let lines = self.shared.lines.clone();
         let tell = move |line: &str| lines.send(&name, line.to_owned());
-        let (dir, stop) = (&self.shared.run_dir, self.stop.clone());
+        let dir = &self.shared.run_dir;
+        // the order that makes haste is what stops everything else
+        let (_never, patient) = StopSignal::channel();
+        let stop = hurry.map_or_else(|| self.stop.clone(), |_| patient);
+        let grace = hurry.unwrap_or(KILL_AFTER);
         if let Some(lock) = tree::find(dir, &self.name, self.direction, self.attempt)
             && let Leftover::StillThere(pids) =
-                leftover::end(&lock, until, KILL_AFTER, stop, tell.clone()).await
+                leftover::end(&lock, until, grace, stop, tell.clone()).await
         {
             let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
             let whose = match pids.is_empty() {

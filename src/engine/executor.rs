@@ -58,9 +58,7 @@ impl Executor {
             Effect::Snapshots { moment } => self.snapshots(*moment, state),
             Effect::Item { item, attempt } => {
                 // what an order ended is over: the way back is not stopped by it
-                if std::mem::take(&mut self.cancelled) {
-                    self.told = Stop::No;
-                }
+                self.forget_cancel();
                 self.item(*item, *attempt, state);
             }
             Effect::Examine { key, attempt } => self.examine(*key, *attempt, state),
@@ -71,6 +69,12 @@ impl Executor {
                 self.cancelled = true;
                 self.stop(Stop::Terminate, false);
             }
+        }
+    }
+
+    pub(super) fn forget_cancel(&mut self) {
+        if std::mem::take(&mut self.cancelled) {
+            self.told = Stop::No;
         }
     }
 

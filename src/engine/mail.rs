@@ -4,7 +4,6 @@
 //! when an engine dies in between: the next one finds it there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -33,16 +32,10 @@ pub(super) type Mail = (u64, Option<InputKind>);
 /// Fetches what comes while the engine runs.
 pub(super) struct Fetching {
     mail: mpsc::UnboundedReceiver<Mail>,
-    seen: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Fetching {
-    /// Rows up to this one were taken already.
-    pub(super) fn seen(&self, id: u64) {
-        self.seen.fetch_max(id, Ordering::Relaxed);
-    }
-
     /// The next order.
     pub(super) async fn next(&mut self) -> Mail {
         match self.mail.recv().await {
@@ -58,11 +51,9 @@ impl Drop for Fetching {
     }
 }
 
-/// Starts to fetch.
-pub(super) fn fetch(store: Arc<dyn Store>, run: String) -> Fetching {
+/// Starts to fetch what comes after row `last`.
+pub(super) fn fetch(store: Arc<dyn Store>, run: String, mut last: u64) -> Fetching {
     let (to, mail) = mpsc::unbounded_channel();
-    let seen = Arc::new(AtomicU64::new(0));
-    let last = Arc::clone(&seen);
     let task = tokio::spawn(async move {
         loop {
             tokio::time::sleep(EVERY).await;
@@ -71,17 +62,17 @@ pub(super) fn fetch(store: Arc<dyn Store>, run: String) -> Fetching {
                 continue;
             };
             for item in items {
-                if item.id <= last.load(Ordering::Relaxed) {
+                if item.id <= last {
                     continue;
                 }
-                last.store(item.id, Ordering::Relaxed);
+                last = item.id;
                 if to.send(read(item)).is_err() {
                     return;
                 }
             }
         }
     });
-    Fetching { mail, seen, task }
+    Fetching { mail, task }
 }
 
 /// What was sent while no engine was there.

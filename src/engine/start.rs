@@ -193,7 +193,6 @@ impl Engine {
         signals: Signals,
     ) -> Result<Finished, EngineError> {
         let (inputs, receiver) = mpsc::unbounded_channel();
-        let mail = mail::fetch(Arc::clone(&self.store), self.run.clone());
         let begin = InputKind::Begin {
             by: self.holder.who.clone(),
             host: self.holder.host.clone(),
@@ -207,7 +206,7 @@ impl Engine {
         // what was sent while no engine was there comes before what this one is told
         let waiting = mail::waiting(self.store.as_ref(), &self.run).await?;
         let seen = waiting.last().map_or(0, |(id, _)| *id);
-        mail.seen(seen);
+        let mail = mail::fetch(Arc::clone(&self.store), self.run.clone(), seen);
         let dispatcher = Dispatcher::new(
             Executor::new(Arc::new(shared), inputs),
             state,
