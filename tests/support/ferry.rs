@@ -188,6 +188,11 @@ impl Going {
         self.child.id()
     }
 
+    /// Its directory, for what else goes on in it.
+    pub fn shared(&self) -> Arc<TempDir> {
+        Arc::clone(&self.dir)
+    }
+
     /// Its directory.
     pub fn directory(&self) -> &Path {
         self.dir.path()
