@@ -107,7 +107,7 @@ impl Source {
 
     /// Files that only tests are built from.
     fn is_test(&self) -> bool {
-        ["/tests.rs", "/golden.rs", "/samples.rs"]
+        ["/tests.rs", "_tests.rs", "/golden.rs", "/samples.rs"]
             .iter()
             .any(|end| self.path.ends_with(end))
             || ["/samples/", "/golden/"]

@@ -264,9 +264,9 @@ impl Watch {
     fn back(&mut self, event: &RollbackEvent) -> Result<(), String> {
         match event {
             RollbackEvent::Planned { .. } => {
-                if std::mem::replace(&mut self.planned, true) {
-                    return Err("the way back was planned twice".into());
-                }
+                let before = std::mem::replace(&mut self.planned, true);
+                let twice = Err("the way back was planned twice".into());
+                return if before { twice } else { Ok(()) };
             }
             RollbackEvent::Started { item, .. } => {
                 if self.over_items.contains(item) {
@@ -717,9 +717,8 @@ fn name_of(kind: &InputKind) -> &'static str {
     }
 }
 
-/// Every kind of input about a step, well and badly ended, and of its last attempt and the next.
-fn inputs(state: &RunState, key: StepKey) -> Vec<InputKind> {
-    let last = state.step(key).attempt;
+/// Ends of a step's last attempt and of one that is not, good and bad.
+fn ends(key: StepKey, attempt: u32) -> Vec<InputKind> {
     let failed = |outcome| {
         Some(Failure {
             cause: Cause::Unreachable,
@@ -740,6 +739,53 @@ fn inputs(state: &RunState, key: StepKey) -> Vec<InputKind> {
         Some(evidence(Verdict::Fail)),
         Some(evidence(Verdict::Error)),
     ];
+    let mut all = Vec::new();
+    for failure in &ends {
+        let report = Box::<Report>::default();
+        all.push(InputKind::Reported {
+            key,
+            attempt,
+            report: report.clone(),
+            failure: failure.clone(),
+        });
+        for item in [0, 99] {
+            all.push(InputKind::ItemDue { item });
+            all.push(InputKind::ItemReported {
+                item,
+                attempt,
+                report: report.clone(),
+                failure: failure.clone(),
+            });
+        }
+        for done in &said {
+            let (done, failure) = (done.clone(), failure.clone());
+            all.push(InputKind::Prepared {
+                key,
+                attempt,
+                done: done.clone(),
+                captured: None,
+                failure: failure.clone(),
+            });
+            all.push(InputKind::Examined {
+                key,
+                attempt,
+                done: done.clone(),
+                failure: failure.clone(),
+            });
+            all.push(InputKind::ItemExamined {
+                item: 0,
+                attempt,
+                undone: done,
+                failure,
+            });
+        }
+    }
+    all
+}
+
+/// Every kind of input, of a step where it is about one.
+fn inputs(state: &RunState, key: StepKey) -> Vec<InputKind> {
+    let last = state.step(key).attempt;
     let mut all = vec![
         InputKind::Begin {
             by: "me".into(),
@@ -756,48 +802,8 @@ fn inputs(state: &RunState, key: StepKey) -> Vec<InputKind> {
             reason: Parking::Terminate,
         },
     ];
-    for attempt in [last, last + 1] {
-        for failure in &ends {
-            let report = Box::<Report>::default();
-            all.push(InputKind::Reported {
-                key,
-                attempt,
-                report: report.clone(),
-                failure: failure.clone(),
-            });
-            for item in [0, 99] {
-                all.push(InputKind::ItemDue { item });
-                all.push(InputKind::ItemReported {
-                    item,
-                    attempt,
-                    report: report.clone(),
-                    failure: failure.clone(),
-                });
-            }
-            for done in &said {
-                let (done, failure) = (done.clone(), failure.clone());
-                all.push(InputKind::Prepared {
-                    key,
-                    attempt,
-                    done: done.clone(),
-                    captured: None,
-                    failure: failure.clone(),
-                });
-                all.push(InputKind::Examined {
-                    key,
-                    attempt,
-                    done: done.clone(),
-                    failure: failure.clone(),
-                });
-                all.push(InputKind::ItemExamined {
-                    item: 0,
-                    attempt,
-                    undone: done,
-                    failure,
-                });
-            }
-        }
-    }
+    all.extend(ends(key, last));
+    all.extend(ends(key, last + 1));
     let name = state.plan().name(key);
     let words = [
         Answer::Done,
@@ -850,7 +856,7 @@ fn every_input_in_every_status_leaves_a_legal_state() {
                     let status = format!("{:?}", state.step(key).status);
                     let known = seen.entry(status.clone()).or_default();
                     // each pair a few hundred times: at first always, later now and then
-                    if known.len() == 12 && (tried + step) % 7 != 0 {
+                    if known.len() == 12 && !(tried + step).is_multiple_of(7) {
                         continue;
                     }
                     for kind in inputs(&state, key) {

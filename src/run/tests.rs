@@ -132,7 +132,10 @@ impl Dice {
         let roll = usize::from(self.rolls[self.at % self.rolls.len()]);
         // another round is another one, so that no circle of throws goes on for ever
         let round = self.at / self.rolls.len();
-        let mixed = (roll + self.at).wrapping_mul(round).wrapping_mul(0x9e37_79b9) >> 13;
+        let mixed = (roll + self.at)
+            .wrapping_mul(round)
+            .wrapping_mul(0x9e37_79b9)
+            >> 13;
         self.at += 1;
         (roll + mixed) % sides
     }
