@@ -38,3 +38,4 @@ mod store_contract;
 mod store_faults;
 mod store_sqlite;
 mod store_witness;
+mod terminal;

@@ -577,7 +577,7 @@ fn line_with(more: &str) -> Ferry {
 
 /// The code that the run shows with its question.
 fn code(ran: &Ran) -> String {
-    let found = regex::Regex::new(r"'cross' proceed --code ([0-9A-F]{4}) --reason").unwrap();
+    let found = regex::Regex::new(r"cross'? proceed --code ([0-9A-F]{4}) --reason").unwrap();
     let found = found
         .captures(&ran.stderr)
         .unwrap_or_else(|| panic!("no code; {}", ran.all()));

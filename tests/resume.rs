@@ -80,7 +80,7 @@ fn a_change_that_nobody_can_tell_of_is_asked_about() {
     );
     assert!(
         ran.stderr
-            .contains(" 'b' done|not-done|retry|rollback|abort --reason '...'"),
+            .contains(" b done|not-done|retry|rollback|abort --reason '...'"),
         "{}",
         ran.stderr
     );

@@ -632,7 +632,15 @@ fn an_outcome_that_cannot_be_written_leaves_a_doubt() {
     );
     let id = asked.stderr.split("ferry answer ").nth(1).unwrap();
     let id = id.split_whitespace().next().unwrap();
-    ferry(&["answer", id, "fill", "done", "--reason", "the disk was full"]).code(0);
+    ferry(&[
+        "answer",
+        id,
+        "fill",
+        "done",
+        "--reason",
+        "the disk was full",
+    ])
+    .code(0);
     let ended = ferry(&["resume"]).code(0);
     assert_eq!(ended.ledger(), ["a", "fill", "b"], "{}", ended.all());
 }

@@ -10,4 +10,5 @@ pub mod postgres;
 pub mod redis;
 pub mod resp;
 pub mod server;
+pub mod terminal;
 pub mod wire;
