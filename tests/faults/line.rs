@@ -46,8 +46,8 @@ fn resume(dir: &Arc<TempDir>, failpoint: &str) -> Ran {
 
 /// Types the command that the run named: to cross, or that it may be done again.
 fn answer(asked: &Ran, failpoint: &str) -> Ran {
-    let proceed = Regex::new(r"ferry answer (\S+) 'b' proceed --code (\S+) ").unwrap();
-    let doubt = Regex::new(r"ferry answer (\S+) 'b' done\|").unwrap();
+    let proceed = Regex::new(r"ferry answer (\S+) b proceed --code (\S+) ").unwrap();
+    let doubt = Regex::new(r"ferry answer (\S+) b done\|").unwrap();
     let ferry = Ferry::again(&asked.dir).env("FERRY_FAILPOINT", failpoint);
     if let Some(found) = proceed.captures(&asked.stderr) {
         let words = [
