@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferry::event::Event;
+use ferry::event::{Event, EventKind, OperatorEvent, Order, RunEvent, RunStatus};
 use ferry::store::{SqliteStore, Store};
 use nix::sys::signal::Signal;
 use regex::Regex;
@@ -101,6 +101,24 @@ impl Story {
             kills,
         }
     }
+}
+
+/// Whether the journal ends in a way back that failed and that nobody went on with since.
+fn has_failed_back(journal: &[Event]) -> bool {
+    let mut stands = false;
+    for event in journal {
+        match &event.kind {
+            EventKind::Run(RunEvent::Finished { status }) => {
+                stands = *status == RunStatus::RollbackFailed;
+            }
+            EventKind::Operator(OperatorEvent::Ordered {
+                order: Order::Rollback,
+                ..
+            }) => stands = false,
+            _ => {}
+        }
+    }
+    stands
 }
 
 /// Whether the run is over, and well: nothing goes on with it.
@@ -203,6 +221,8 @@ impl Telling<'_> {
                 return;
             }
             match code {
+                // killed before its order was recorded: the way back still stands as it did
+                KILLED if has_failed_back(&self.last().journal) => self.command("rollback"),
                 KILLED | 13 | 70 | 74 | 129 | 130 | 143 => self.command("resume"),
                 // once more, from where it stopped
                 10 | 12 | 15 if !gone_back => {
