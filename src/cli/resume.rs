@@ -24,9 +24,6 @@ use crate::store::Store;
 pub(super) struct ResumeArgs {
     #[command(flatten)]
     on: On,
-    /// Take it although another engine seems to hold it; that engine is shut out
-    #[arg(long)]
-    takeover: bool,
 }
 
 /// Go back: take back what a run changed, or go on with taking it back
@@ -74,6 +71,9 @@ struct On {
     /// A secret input again, or one whose value the journal hides; may be repeated
     #[arg(long = "input", short = 'i', value_name = "NAME=VALUE", value_parser = load::pair)]
     inputs: Vec<(String, String)>,
+    /// Take it although another engine seems to hold it; that engine is shut out
+    #[arg(long)]
+    takeover: bool,
     /// Ask nothing
     #[arg(long)]
     yes: bool,
@@ -83,28 +83,22 @@ struct On {
 }
 
 pub(super) fn resume(args: &ResumeArgs, state_dir: &Path) -> Result<Exit, CommandError> {
-    go(&args.on, state_dir, Order::Resume, None, args.takeover)
+    go(&args.on, state_dir, Order::Resume, None)
 }
 
 pub(super) fn rollback(args: &RollbackArgs, state_dir: &Path) -> Result<Exit, CommandError> {
     let reason = args.reason.clone();
-    go(&args.on, state_dir, Order::Rollback, reason, false)
+    go(&args.on, state_dir, Order::Rollback, reason)
 }
 
 pub(super) fn cancel(args: &CancelArgs, state_dir: &Path) -> Result<Exit, CommandError> {
     let no_rollback = args.no_rollback;
     let order = Order::Cancel { no_rollback };
-    go(&args.on, state_dir, order, args.reason.clone(), false)
+    go(&args.on, state_dir, order, args.reason.clone())
 }
 
 pub(super) fn abort(args: &AbortArgs, state_dir: &Path) -> Result<Exit, CommandError> {
-    go(
-        &args.on,
-        state_dir,
-        Order::Abort,
-        args.reason.clone(),
-        false,
-    )
+    go(&args.on, state_dir, Order::Abort, args.reason.clone())
 }
 
 fn go(
@@ -112,13 +106,15 @@ fn go(
     state_dir: &Path,
     order: Order,
     reason: Option<String>,
-    takeover: bool,
 ) -> Result<Exit, CommandError> {
+    let takeover = on.takeover;
     super::prepare()?;
     let runtime = super::runtime()?;
     let told = runtime.block_on(async {
         let found = orders::find(state_dir, on.run.as_deref()).await?;
         if found.live && !takeover {
+            // of an engine on another host nothing can be told from here
+            found.is_ours(false)?;
             return live(&found, order, reason).await.map(Err);
         }
         let interrupted = found.row.status.is_active();

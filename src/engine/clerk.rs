@@ -11,9 +11,9 @@ use super::hide::hide;
 use super::lasting;
 use super::mail::{self, Letter};
 use super::start::EngineError;
-use crate::event::{Event, EventKind, OperatorEvent};
+use crate::event::{Event, EventKind, OperatorEvent, Order};
 use crate::plan::Plan;
-use crate::run::{Input, InputKind, RunState};
+use crate::run::{Input, InputKind, RunState, allowed};
 use crate::secret::Masker;
 use crate::store::{Batch, Holder, Store};
 
@@ -48,11 +48,14 @@ pub async fn deliver(
         let waiting = mail::waiting(store, run).await?;
         for (id, order) in waiting.into_iter().chain(last) {
             let at = now_ms();
+            if order.as_ref().is_some_and(|order| carries(order, &state)) {
+                continue;
+            }
             if id > 0 {
                 batch.consumed.push(id);
             }
             let Some(kind) = order else { continue };
-            let decision = state.advance(&Input { at, kind });
+            let decision = state.take(&Input { at, kind });
             refused = decision.events.iter().rev().find_map(refusal);
             for kind in decision.events {
                 seq += 1;
@@ -61,6 +64,9 @@ pub async fn deliver(
             }
         }
         batch.status = Some(state.status());
+        if batch.events.is_empty() && batch.consumed.is_empty() {
+            return Ok(refused);
+        }
         lasting::commit(store, &lease, batch, true).await?;
         Ok(refused)
     };
@@ -68,6 +74,18 @@ pub async fn deliver(
     // a lease that cannot be given back is seen to be dead with this process
     let _ = store.release(&lease).await;
     done
+}
+
+/// Whether an order sets the run going: that is for an engine, and waits for it.
+fn carries(input: &InputKind, state: &RunState) -> bool {
+    let InputKind::Order { order, .. } = input else {
+        return false;
+    };
+    let goes = matches!(
+        order,
+        Order::Resume | Order::Cancel { .. } | Order::Rollback
+    );
+    goes && allowed(state.status(), order).is_ok()
 }
 
 fn refusal(event: &EventKind) -> Option<String> {

@@ -72,6 +72,8 @@ pub(super) struct Dispatcher {
     /// The journal failed: the run is parked, and this is told.
     trouble: Option<StoreError>,
     refused: Option<String>,
+    /// What follows from inputs is left for later.
+    quiet: bool,
     /// The last row of the inbox that was opened: one may be fetched twice, and is taken once.
     opened: u64,
 }
@@ -98,6 +100,7 @@ impl Dispatcher {
             leave: None,
             trouble: None,
             refused: None,
+            quiet: false,
             opened: 0,
         }
     }
@@ -113,11 +116,19 @@ impl Dispatcher {
         mut incoming: Incoming,
     ) -> Result<Finished, EngineError> {
         self.record(first, now_ms());
+        // what was ordered counts before anything starts
+        self.quiet = true;
         self.take(begin);
         waiting.into_iter().for_each(|mail| self.open(mail));
         if let Some(order) = order {
             self.take(order);
             self.refused = self.refusal();
+        }
+        self.quiet = false;
+        match self.refused {
+            None => self.take(InputKind::Advance),
+            // this engine came for that order alone
+            Some(_) => self.pending.effects.clear(),
         }
         let mut committing: Option<Committing> = self.commit();
         let mut signalled = 0;
@@ -163,8 +174,8 @@ impl Dispatcher {
     fn is_over(&self) -> bool {
         let paused = self.state.status() == RunStatus::Waiting
             && self.state.stopping() == Some(Parking::Paused);
-        let stays = paused && self.leave.is_none() && self.refused.is_none();
-        self.state.status().is_over() && !stays
+        let stays = paused && self.leave.is_none();
+        self.refused.is_some() || self.state.status().is_over() && !stays
     }
 
     fn committed(&mut self, events: Vec<Event>, effects: &[Effect]) {
@@ -181,7 +192,10 @@ impl Dispatcher {
         self.executor.over(&input, &self.state);
         let at = now_ms();
         let input = Input { at, kind: input };
-        let Decision { events, effects } = self.state.advance(&input);
+        let Decision { events, effects } = match self.quiet {
+            true => self.state.take(&input),
+            false => self.state.advance(&input),
+        };
         if events.is_empty() {
             // nothing to make durable first: a timer
             effects
@@ -294,7 +308,9 @@ impl Dispatcher {
             error,
             StoreError::Io { .. } | StoreError::Full { .. } | StoreError::Locked { .. }
         );
-        if !again || self.trouble.is_some() {
+        let begins = |input: &InputKind| matches!(input, InputKind::Begin { .. });
+        let nothing = self.committing.iter().any(begins);
+        if !again || nothing || self.trouble.is_some() {
             return Err(self.give_up(error, incoming).await);
         }
         self.store.make_room();
@@ -313,8 +329,15 @@ impl Dispatcher {
         let reason = Parking::Journal;
         self.take(InputKind::Stop { reason });
         // what was reported is not lost with the commit that would have held it
-        for input in lost.into_iter().chain(undecided) {
+        let report = |input: &InputKind| !matches!(input, InputKind::Order { .. });
+        for input in lost.into_iter().chain(undecided).filter(report) {
             self.take(input);
+        }
+        if self.state.is_busy() && !self.executor.is_busy() {
+            // the commit was written after all, and what it handed out was never begun
+            if let Some(error) = self.trouble.take() {
+                return Err(self.give_up(error, incoming).await);
+            }
         }
         self.opened = 0;
         let unread = mail::waiting(self.store.as_ref(), &self.lease.run).await;

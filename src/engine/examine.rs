@@ -186,11 +186,8 @@ impl Job {
     fn not_over(&self, what: &str) -> Failure {
         let stopped = self.stop.now() > Stop::No;
         Failure {
-            cause: if stopped {
-                Cause::Stopped
-            } else {
-                Cause::Failed
-            },
+            // an undo must not run beside it either
+            cause: if stopped { Cause::Stopped } else { Cause::Lost },
             outcome: Outcome::Unknown,
             message: format!("what the last engine started for it is still at work ({what})"),
             hint: None,

@@ -3,7 +3,7 @@
 
 use super::judge::{hidden, masked};
 use crate::event::{
-    EventKind, Failure, OperatorEvent, RollbackEvent, RunEvent, SkipReason, StepEvent,
+    EventKind, Failure, How, OperatorEvent, RollbackEvent, RunEvent, SkipReason, StepEvent,
 };
 use crate::secret::Masker;
 
@@ -63,6 +63,8 @@ fn step(event: StepEvent, masker: &Masker) -> StepEvent {
                     message(failure, masker);
                 }
                 StepEvent::Asked { why, .. } => *why = hidden(why, masker),
+                StepEvent::Resolved { how, .. } => person(how, masker),
+                StepEvent::Approved { reason, .. } => *reason = hidden(reason, masker),
                 _ => {}
             }
             other
@@ -77,10 +79,17 @@ fn rollback(mut event: RollbackEvent, masker: &Masker) -> RollbackEvent {
         RollbackEvent::Skipped { reason, .. } => *reason = hidden(reason, masker),
         RollbackEvent::InDoubt { failure, .. } => message(failure, masker),
         RollbackEvent::Asked { why, .. } => *why = hidden(why, masker),
+        RollbackEvent::Resolved { how, .. } => person(how, masker),
         RollbackEvent::Waived { reason, .. } => *reason = hidden(reason, masker),
         _ => {}
     }
     event
+}
+
+fn person(how: &mut How, masker: &Masker) {
+    if let How::Person { reason, .. } = how {
+        *reason = hidden(reason, masker);
+    }
 }
 
 fn operator(mut event: OperatorEvent, masker: &Masker) -> OperatorEvent {

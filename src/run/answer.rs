@@ -106,7 +106,8 @@ impl RunState {
         if let Some(own) = own {
             return self.attempt_failed(key, attempt, own, &Report::default(), now);
         }
-        if self.failure.is_some() {
+        let at_work = failure.is_some_and(|failure| failure.cause == Cause::Lost);
+        if self.failure.is_some() && !at_work {
             // going back: its undo covers it either way
             return resolved(How::Policy, Resolution::Failed);
         }

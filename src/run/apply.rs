@@ -10,7 +10,9 @@ use super::state::{Line, RunState};
 use crate::event::{
     Cause, EventKind, Moment, Outcome, Report, RunEvent, RunStatus, SnapshotEvent, StepEvent,
 };
+use crate::expr::Expr;
 use crate::plan::StepKey;
+use crate::runbook::is_hidden;
 use crate::runbook::model::Items;
 
 impl RunState {
@@ -65,29 +67,7 @@ impl RunState {
             }
             StepEvent::Expanded { step, items } => {
                 if let Some(key) = key(step) {
-                    self.leave_pending(key, at);
-                    self.leave_wait(key);
-                    self.steps[key.step as usize].status = StepStatus::Fanned;
-                    let states = vec![StepState::default(); items.len()];
-                    // those that are written out are in the plan, also where the journal hides them
-                    let listed = plan.step(key.step).for_each.as_ref();
-                    let items = match listed.map(|for_each| &for_each.items) {
-                        Some(Items::Listed(listed)) if listed.len() == items.len() => {
-                            listed.clone()
-                        }
-                        _ => items.clone(),
-                    };
-                    self.fans.insert(
-                        key.step,
-                        Fan {
-                            items,
-                            states,
-                            ..Fan::default()
-                        },
-                    );
-                    let phase = plan.phase_of(key.step);
-                    self.phases[phase].fans.push(key.step);
-                    self.offer(phase);
+                    self.expanded(key, items, at);
                 }
             }
             StepEvent::Checking { step, attempt } => {
@@ -107,7 +87,9 @@ impl RunState {
                     if plan.step(key.step).point_of_no_return {
                         // by its intent: whether it took effect may never be known
                         let behind = self.settled.len();
-                        self.line = Some(Line { key, behind });
+                        if !self.lines.iter().any(|line| line.key == key) {
+                            self.lines.push(Line { key, behind });
+                        }
                     }
                     if let Some(captured) = captured {
                         self.captured.insert(key, captured.clone());
@@ -124,6 +106,42 @@ impl RunState {
             | StepEvent::Resolved { .. }
             | StepEvent::Approved { .. }
             | StepEvent::Reopened { .. } => self.apply_doubt(event, at),
+        }
+    }
+
+    /// The list of a `for_each` is known.
+    fn expanded(&mut self, key: StepKey, items: &[Value], at: i64) {
+        let plan = Arc::clone(&self.plan);
+        self.leave_pending(key, at);
+        self.leave_wait(key);
+        self.steps[key.step as usize].status = StepStatus::Fanned;
+        let states = vec![StepState::default(); items.len()];
+        // those that are written out are in the plan, also where the journal hides them
+        let listed = plan.step(key.step).for_each.as_ref();
+        let items = match listed.map(|for_each| &for_each.items) {
+            Some(Items::Listed(listed)) if listed.len() == items.len() => listed.clone(),
+            Some(Items::Computed(expr)) if hidden(items) => self.computed(expr, items, at),
+            _ => items.to_vec(),
+        };
+        self.fans.insert(
+            key.step,
+            Fan {
+                items,
+                states,
+                ..Fan::default()
+            },
+        );
+        let phase = plan.phase_of(key.step);
+        self.phases[phase].fans.push(key.step);
+        self.offer(phase);
+    }
+
+    /// The items of a list that the journal hides something of, computed again from what it was
+    /// computed from; as the journal has them where that gives another list.
+    fn computed(&self, expr: &Expr, kept: &[Value], at: i64) -> Vec<Value> {
+        match expr.value(&self.scope_for(expr, at)) {
+            Ok(Value::Array(items)) if items.len() == kept.len() => items,
+            _ => kept.to_vec(),
         }
     }
 
@@ -369,4 +387,8 @@ impl RunState {
             }
         }
     }
+}
+
+fn hidden(items: &[Value]) -> bool {
+    items.iter().any(is_hidden)
 }

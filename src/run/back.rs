@@ -82,7 +82,11 @@ impl RunState {
             });
         }
         let sensible = failure.cause != Cause::Stopped && !report.hopeless && !ends;
-        let again = retry.filter(|retry| sensible && attempt <= retry.limit);
+        // an undo is expected to be harmless when it is repeated; one that may still be on its way is not
+        let link_lost = matches!(failure.cause, Cause::Timeout | Cause::Unreachable)
+            && failure.outcome != Outcome::NotApplied;
+        let harmless = !link_lost || !self.item_changes(item) || self.item_is_idempotent(item);
+        let again = retry.filter(|retry| sensible && harmless && attempt <= retry.limit);
         let at = again.map(|retry| {
             now + i64::try_from(retry.wait(attempt + 1).as_millis()).unwrap_or(i64::MAX / 2)
         });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::parts::{ItemState, RollbackState, StepStatus};
 use super::state::RunState;
 use crate::event::{
-    Answer, How, Moment, OperatorEvent, Order, Part, Question, Resolution, RollbackEvent,
+    Answer, How, Moment, OperatorEvent, Order, Parking, Part, Question, Resolution, RollbackEvent,
     RunStatus, StepEvent,
 };
 use crate::plan::StepKey;
@@ -105,9 +105,7 @@ impl RunState {
 
     /// An attempt that crossed the point of no return is proven not to have taken effect.
     pub(super) fn uncross(&mut self, key: StepKey) {
-        if self.line.is_some_and(|line| line.key == key) {
-            self.line = None;
-        }
+        self.lines.retain(|line| line.key != key);
     }
 
     /// Takes back that a step failed for good: it is ahead again.
@@ -146,14 +144,14 @@ impl RunState {
             Order::Cancel { no_rollback } => {
                 self.orders.cancelled = true;
                 self.orders.keep = *no_rollback;
+                self.unpause();
                 self.status = RunStatus::Cancelling;
-                self.stopping = None;
                 self.questions.clear();
             }
             Order::Abort => self.orders.aborting = true,
             Order::Rollback => {
                 self.orders.back = true;
-                self.stopping = None;
+                self.unpause();
                 // what was read after the way back so far is not how it ends
                 self.snapshots.remove(&Moment::Restored);
                 self.status = match self.rollback {
@@ -171,6 +169,13 @@ impl RunState {
                 ..
             } => self.orders.aborting = !self.status.is_parked(),
             Order::Pause | Order::Answer { .. } | Order::Waive { .. } | Order::Close => {}
+        }
+    }
+
+    /// An order ends a pause; a signal to leave stands, and the run goes on with the order later.
+    fn unpause(&mut self) {
+        if self.status.is_parked() || self.stopping == Some(Parking::Paused) {
+            self.stopping = None;
         }
     }
 

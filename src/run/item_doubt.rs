@@ -67,7 +67,7 @@ impl RunState {
     }
 
     /// Automatic undos put back what is still as the step left it, so doing it twice is once.
-    fn item_is_idempotent(&self, item: usize) -> bool {
+    pub(super) fn item_is_idempotent(&self, item: usize) -> bool {
         let item = self.rollback.as_ref().and_then(|back| back.items.get(item));
         item.is_some_and(|item| self.item_step(item).is_none_or(|step| step.idempotent))
     }

@@ -42,9 +42,10 @@ impl RunState {
 
     /// The point of no return that a step lies behind.
     fn barred_by(&self, key: StepKey) -> Option<String> {
-        let line = self.line?;
+        let line = self.lines.last()?;
         let before = self.settled.iter().take(line.behind);
-        let barred = line.key.step == key.step || before.into_iter().any(|one| one.key == key);
+        let is_line = self.lines.iter().any(|line| line.key.step == key.step);
+        let barred = is_line || before.into_iter().any(|one| one.key == key);
         barred.then(|| self.plan.name(line.key))
     }
 

@@ -147,7 +147,7 @@ impl RunState {
 
     /// Cancelling goes back, and that does not reach behind the line.
     fn barred(&self, order: &Order) -> bool {
-        matches!(order, Order::Cancel { no_rollback: false }) && self.line.is_some()
+        matches!(order, Order::Cancel { no_rollback: false }) && !self.lines.is_empty()
     }
 
     fn resumed(&self, taken: Decision, now: i64) -> Decision {
@@ -228,10 +228,11 @@ impl RunState {
             let item = &rollback.items[at];
             item.id == step || item.of.as_deref() == Some(step)
         };
-        let lost: Vec<usize> = (0..rollback.items.len())
-            .filter(|at| rollback.states[*at].is_lost())
-            .collect();
-        let (meant, left): (Vec<usize>, Vec<usize>) = lost.into_iter().partition(|at| named(*at));
+        // what was answered and is to be done again is open too, and is not what is waived
+        let open = |at: &usize| rollback.states[*at].is_lost() || !rollback.states[*at].is_over();
+        let lost = (0..rollback.items.len()).filter(open);
+        let can = |at: usize| rollback.states[at].is_lost() && named(at);
+        let (meant, left): (Vec<usize>, Vec<usize>) = lost.partition(|at| can(*at));
         if meant.is_empty() {
             let open: Vec<String> = left
                 .iter()

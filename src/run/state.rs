@@ -46,8 +46,8 @@ pub struct RunState {
     pub(super) questions: Vec<(StepKey, Question)>,
     /// Steps that somebody let cross the point of no return.
     pub(super) approved: HashSet<StepKey>,
-    /// The last point of no return that was crossed, or may have been.
-    pub(super) line: Option<Line>,
+    /// Points of no return that were crossed, or may have been, in their order.
+    pub(super) lines: Vec<Line>,
     /// Orders that outlast their moment.
     pub(super) orders: Orders,
 }
@@ -114,7 +114,7 @@ impl RunState {
             doubts: HashMap::new(),
             questions: Vec::new(),
             approved: HashSet::new(),
-            line: None,
+            lines: Vec::new(),
             orders: Orders::default(),
             plan,
         }
@@ -207,7 +207,7 @@ impl RunState {
         let Some(rollback) = &self.rollback else {
             return false;
         };
-        self.line.is_some()
+        !self.lines.is_empty()
             || rollback.states.contains(&ItemState::Waived)
             || self.changed().iter().any(unsaid)
     }
@@ -220,6 +220,12 @@ impl RunState {
     /// Whether somebody aborted the run, and it is not over yet.
     pub fn is_aborting(&self) -> bool {
         self.orders.aborting
+    }
+
+    /// Whether something is being carried out, as far as the journal says.
+    pub fn is_busy(&self) -> bool {
+        let items = self.rollback.iter().flat_map(|rollback| &rollback.states);
+        self.in_flight > 0 || items.into_iter().any(|item| item.in_flight())
     }
 
     /// What people are asked: the step, with its item, and the question.

@@ -280,7 +280,7 @@ pub(super) fn fingerprint(state: &RunState) -> String {
     format!(
         "{doubts:?} {:?} {approved:?} {:?} {:?}\n{:?} {:?} {:?}\n{:?}\n{fans:?}\n{results:?}\n{captured:?}\n{:?}\n{:?} {} {} {}\n{:?}\n{snapshots:?}\n{:?}",
         state.questions,
-        state.line,
+        state.lines,
         state.orders,
         state.status,
         state.started_at,

@@ -83,6 +83,6 @@ pub fn read(text: &str, catalog: &Catalog) -> Read {
 }
 
 /// Whether a value of the journal has something hidden in it, so that it is not the value itself.
-fn is_hidden(value: &serde_json::Value) -> bool {
+pub fn is_hidden(value: &serde_json::Value) -> bool {
     value.to_string().contains("***")
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::effect::{Decision, Effect};
 use super::super::parts::StepStatus;
 use super::super::state::RunState;
-use crate::event::{Cause, Failure, Outcome, Report, RunEvent, StepEvent};
+use crate::event::{Cause, Failure, Outcome, Report, RunEvent, RunStatus, StepEvent};
 use crate::plan::StepKey;
 
 impl RunState {
@@ -142,7 +142,10 @@ impl RunState {
         );
         let sensible = sensible && !report.hopeless;
         let tries = attempt.saturating_sub(self.step(key).forgiven);
-        if tries > retry.limit || !harmless || !wanted || !sensible || !self.is_open() {
+        // one that is stopping keeps what is due for when it goes on
+        let goes_on = self.failure.is_none() && !self.orders.aborting;
+        let forward = goes_on && self.status == RunStatus::Running;
+        if tries > retry.limit || !harmless || !wanted || !sensible || !forward {
             return None;
         }
         let asked = report.retry_after_ms.map_or(Duration::ZERO, |ms| {

@@ -10,7 +10,7 @@ use super::input::{Input, InputKind};
 use super::parts::{Fan, SnapshotState, StepStatus};
 use super::state::RunState;
 use crate::event::{
-    Cause, EventKind, Failure, Moment, Outcome, Parking, Report, RollbackEvent, RunEvent,
+    Cause, EventKind, Failure, Moment, Outcome, Parking, Question, Report, RollbackEvent, RunEvent,
     RunFailure, RunStatus, SkipReason, SnapshotEvent, SnapshotTaken, StepEvent,
 };
 use crate::expr::Verdict;
@@ -78,24 +78,27 @@ impl RunState {
         }
     }
 
+    /// Decides and applies, and leaves what follows for later.
+    pub fn take(&mut self, input: &Input) -> Decision {
+        let decision = self.decide(input);
+        for event in &decision.events {
+            self.apply(event, input.at);
+        }
+        decision
+    }
+
     /// Decides, applies, and goes on until nothing more follows. The events of the whole are one
     /// commit; the caller must not show the state to anybody before it succeeded.
     pub fn advance(&mut self, input: &Input) -> Decision {
-        let mut all = self.decide(input);
-        for event in &all.events {
-            self.apply(event, input.at);
-        }
+        let mut all = self.take(input);
         let follow = Input {
             at: input.at,
             kind: InputKind::Advance,
         };
         loop {
-            let next = self.decide(&follow);
+            let next = self.take(&follow);
             if next.events.is_empty() {
                 return all;
-            }
-            for event in &next.events {
-                self.apply(event, input.at);
             }
             all.append(next);
         }
@@ -181,7 +184,12 @@ impl RunState {
             return Decision::event(StepEvent::Examining { step, attempt })
                 .with(Effect::Examine { key, attempt });
         }
-        if self.failure.is_none() {
+        // what is still at work is asked about also on the way back
+        let asked = self
+            .questions
+            .iter()
+            .any(|(_, question)| *question == Question::InDoubt);
+        if self.failure.is_none() || asked {
             let reason = Parking::Question;
             return Decision::event(RunEvent::Parked { reason });
         }
@@ -189,7 +197,7 @@ impl RunState {
         if orders.cancelled && self.changed().is_empty() {
             return ends(RunStatus::Cancelled);
         }
-        let stays = orders.keep || self.options.no_rollback || self.line.is_some();
+        let stays = orders.keep || self.options.no_rollback || !self.lines.is_empty();
         if stays && !orders.back {
             return ends(RunStatus::Failed);
         }
@@ -227,14 +235,26 @@ impl RunState {
             _ => {}
         }
         if !self.goes_on() {
-            // it was read, and is not started any more: the run may go on with it later
-            let failure = Failure {
+            // it was read, and is not started now: the run may go on with it later
+            let mut failure = Failure {
                 cause: Cause::Stopped,
                 outcome: Outcome::NotApplied,
                 message: "the run is stopping".into(),
                 hint: None,
             };
-            return self.attempt_failed(key, attempt, &failure, &Report::default(), now);
+            if !self.is_open() {
+                return self.attempt_failed(key, attempt, &failure, &Report::default(), now);
+            }
+            failure.message = "another step is in doubt, and is settled first".into();
+            return Decision::event(StepEvent::Failed {
+                step,
+                attempt,
+                failure,
+                report: Box::default(),
+                retry_at: Some(now),
+                tolerated: false,
+            })
+            .with(Effect::Wake { key, at: now });
         }
         let captured = captured.cloned();
         Decision::event(StepEvent::Started {
