@@ -917,3 +917,75 @@ fn two_runbooks_with_one_lock_keep_each_other_out() {
         .success();
     assert_eq!(second.ledger(), ["+one", "+two"]);
 }
+
+#[test]
+fn a_failed_attempt_keeps_its_retry_when_the_run_is_pausing() {
+    let going = Ferry::new()
+        .steps("- id: a\n  shell: { run: 'echo +a >> ledger; sleep 0.8; test -e go || exit 8', not_applied: [8] }\n  retry: { limit: 3, backoff: 10ms }\n  undo: none\n")
+        .start();
+    let dir = going.shared();
+    going.until("ledger", "+a");
+    going.signal(Signal::SIGTERM);
+    let parked = going.wait().code(143);
+    assert_eq!(
+        after(&parked, "run.stopping terminate"),
+        ["step.failed a retried", "run.parked terminate"]
+    );
+    let ran = Ferry::again(&dir).file("go", "").command(&["resume"]).run();
+    assert_eq!(ran.code(0).ledger(), ["+a", "+a"]);
+}
+
+#[test]
+fn an_order_that_is_refused_starts_nothing() {
+    // killed behind the line: `cancel` is refused there, and the rest of the run is not carried out
+    let ran = line_with("timeout: 1m").file("go", "").run().code(13);
+    crossing(&ran.dir, &code(&ran)).success();
+    let going = Ferry::again(&ran.dir).command(&["resume"]).start();
+    going.until("ledger", "+cross");
+    going.signal(Signal::SIGKILL);
+    going.wait().code(137);
+    let refused = tell(&ran.dir, &["cancel"]).code(64);
+    assert!(
+        refused.stderr.contains("point of no return"),
+        "{}",
+        refused.stderr
+    );
+    assert!(
+        !refused.words().iter().any(|word| word == "step.started b"),
+        "{}",
+        refused.all()
+    );
+}
+
+#[test]
+fn a_second_line_that_was_not_crossed_does_not_open_the_first() {
+    let ran = Ferry::new()
+        .steps(
+            "
+            - { id: a, shell: 'echo a >> ledger', undo: [{ shell: echo undo-a >> ledger }] }
+            - { id: cross, shell: 'echo cross >> ledger', point_of_no_return: true, undo: none }
+            - { id: b, shell: 'echo b >> ledger', undo: [{ shell: echo undo-b >> ledger }] }
+            - { id: again, shell: { run: exit 8, not_applied: [8] }, point_of_no_return: true, undo: none }
+            ",
+        )
+        .run()
+        .code(13);
+    let run = run_of(&ran.dir);
+    let code = |ran: &Ran| {
+        let found = ran.stderr.split("--code ").nth(1).unwrap();
+        found[..4].to_owned()
+    };
+    let proceed = |step: &str, code: &str| {
+        let words = [
+            "answer", &run, step, "proceed", "--code", code, "--reason", "now",
+        ];
+        tell(&ran.dir, &words).success();
+        tell(&ran.dir, &["resume"])
+    };
+    let second = proceed("cross", &code(&ran)).code(13);
+    // it failed and changed nothing, and what lies before the first line stays
+    let failed = proceed("again", &code(&second)).code(10);
+    assert_eq!(failed.ledger(), ["a", "cross", "b"]);
+    let back = tell(&ran.dir, &["rollback"]).code(12);
+    assert_eq!(back.ledger(), ["a", "cross", "b", "undo-b"]);
+}

@@ -878,3 +878,29 @@ fn a_run_that_is_over_is_not_gone_on_with() {
         none.stderr
     );
 }
+
+#[test]
+fn a_neighbour_in_doubt_fails_nobody() {
+    // `slow` loses its link and is looked at while `near` is still being checked
+    let ran = Ferry::new()
+        .runbook(
+            "
+            runbook: demo
+            phases:
+              one: { steps: [{ id: slow, shell: echo slow >> ledger; sleep 5, timeout: 300ms, undo: none, done_when: { shell: sleep 0.6; test -e ledger, read_only: true, expect: result.exit_code == 0 } }] }
+              two: { steps: [{ id: near, shell: echo near >> ledger, undo: none, done_when: { shell: sleep 0.9; false, read_only: true, expect: result.exit_code == 0 } }] }
+            ",
+        )
+        .run()
+        .code(0);
+    let mut ledger = ran.ledger();
+    ledger.sort();
+    assert_eq!(ledger, ["near", "slow"], "{}", ran.all());
+    assert!(
+        ran.words()
+            .iter()
+            .any(|word| word == "step.resolved slow probe done"),
+        "{}",
+        ran.all()
+    );
+}
