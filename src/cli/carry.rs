@@ -64,13 +64,14 @@ impl Ready {
             true => Some(self.write_report().await),
             false => None,
         };
+        let next = self.next(&finished).await;
         Ok(Told {
             finished,
             report,
             run: self.run.clone(),
             run_dir: self.run_dir(),
             json: self.json,
-            next: self.next().await,
+            next,
         })
     }
 
@@ -161,8 +162,15 @@ impl Ready {
         Ok(RunView::replay(&events).with_id(self.run.clone()))
     }
 
-    /// The commands that come next.
-    async fn next(&self) -> Vec<String> {
+    /// The commands that come next. Of a run that is over and well the journal is not read for them:
+    /// it may be long.
+    async fn next(&self, finished: &Finished) -> Vec<String> {
+        if matches!(
+            finished.status,
+            RunStatus::Succeeded | RunStatus::RolledBack | RunStatus::Cancelled
+        ) {
+            return vec![format!("ferry report {}", self.run)];
+        }
         match self.view().await {
             Ok(view) => super::next::commands(&view),
             Err(_) => vec![format!("ferry status {}", self.run)],
