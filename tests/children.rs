@@ -404,8 +404,11 @@ fn a_child_starts_clean() {
         "{fds:?}"
     );
     assert_eq!(fds.len(), 4, "{fds:?}");
-    let own = ran.text("own");
-    assert!(own.contains("/held") && own.contains("/dev/zero"), "{own}");
+    // what the engine itself keeps may only be looked at by root
+    if nix::unistd::geteuid().is_root() {
+        let own = ran.text("own");
+        assert!(own.contains("/held") && own.contains("/dev/zero"), "{own}");
+    }
 }
 
 /// Runs as an ordinary user where the tests run as root; everything is that user's then.
