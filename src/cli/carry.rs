@@ -110,7 +110,7 @@ impl Ready {
             }
             (RunStatus::Waiting, Some(Parking::Question)) => {
                 let view = self.view().await?;
-                let code = crate::plan::short_code(&self.run, &self.plan.digest).to_uppercase();
+                let code = crate::plan::short_code(&self.run, &self.plan.digest);
                 match view.asked.first() {
                     Some(asked) => Ok(Some(ask::question(asked, &code).await)),
                     None => Ok(None),

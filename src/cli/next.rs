@@ -16,7 +16,7 @@ pub(super) fn commands(view: &RunView) -> Vec<String> {
             )),
             Question::PointOfNoReturn => next.push(format!(
                 "ferry answer {run} {step} proceed --code {} --reason '...'",
-                crate::plan::short_code(run, &view.header.digest).to_uppercase()
+                crate::plan::short_code(run, &view.header.digest)
             )),
         }
     }

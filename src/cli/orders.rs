@@ -172,12 +172,7 @@ pub(super) struct Found {
 
 /// Finds it, with its journal.
 pub(super) async fn find(state_dir: &Path, run: Option<&str>) -> Result<Found, CommandError> {
-    let here = std::env::current_dir().map_err(|error| {
-        CommandError::new(
-            Exit::System,
-            format!("the current directory is gone: {error}"),
-        )
-    })?;
+    let here = state::here()?;
     let state_dir = here.join(state_dir);
     // of a place that may not be looked into nobody can say that it is empty
     if let Ok(false) = state_dir.join("ferry.db").try_exists() {

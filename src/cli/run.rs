@@ -40,12 +40,7 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
     let bound = load::bind(&loaded.runbook, &args.inputs)?;
     let (plan, secrets, source) = load::plan(loaded, bound);
     let id = state::new_id(&plan.runbook.name);
-    let base_dir = std::env::current_dir().map_err(|error| {
-        CommandError::new(
-            Exit::System,
-            format!("the current directory is gone: {error}"),
-        )
-    })?;
+    let base_dir = state::here()?;
     let state_dir = base_dir.join(state_dir);
     super::prepare()?;
     let runtime = super::runtime()?;

@@ -31,12 +31,7 @@ pub(super) fn snapshot(args: &Args, state_dir: &Path) -> Result<Exit, CommandErr
             "the runbook has no `snapshots`",
         ));
     }
-    let base_dir = std::env::current_dir().map_err(|error| {
-        CommandError::new(
-            Exit::System,
-            format!("the current directory is gone: {error}"),
-        )
-    })?;
+    let base_dir = state::here()?;
     let id = state::new_id(&plan.runbook.name);
     let dir = base_dir.join(state_dir).join("snapshots").join(&id);
     super::prepare()?;

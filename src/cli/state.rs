@@ -27,6 +27,16 @@ pub(super) fn me() -> Holder {
     }
 }
 
+/// The current directory, where relative paths start.
+pub(super) fn here() -> Result<PathBuf, CommandError> {
+    std::env::current_dir().map_err(|error| {
+        CommandError::new(
+            Exit::System,
+            format!("the current directory is gone: {error}"),
+        )
+    })
+}
+
 /// A new id: name, day, and a few random letters; short enough to be typed.
 pub(super) fn new_id(name: &str) -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";

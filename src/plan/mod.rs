@@ -201,13 +201,13 @@ fn digest(meaning: &str, inputs: &InputValues) -> String {
     hex(&hasher.finalize())
 }
 
-/// Four letters that belong to one run of one plan.
+/// Four letters, in capitals, that belong to one run of one plan.
 pub fn short_code(run: &str, digest: &str) -> String {
     let mut hasher = Sha256::new();
     hasher.update(run.as_bytes());
     hasher.update([0]);
     hasher.update(digest.as_bytes());
-    hex(&hasher.finalize())[..4].to_owned()
+    hex(&hasher.finalize())[..4].to_uppercase()
 }
 
 /// Bytes in hexadecimal.

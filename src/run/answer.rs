@@ -40,14 +40,7 @@ impl RunState {
                 failure,
             });
         }
-        let resolved = |how: How, to: Resolution| {
-            Decision::event(StepEvent::Resolved {
-                step: step.clone(),
-                attempt,
-                how,
-                to,
-            })
-        };
+        let resolved = |how: How, to: Resolution| self.resolved_to(key, how, to);
         let again = |decision: Decision| match self.goes_on_after_doubt() {
             true => decision.with(Effect::Wake { key, at: now }),
             false => decision,
@@ -59,12 +52,10 @@ impl RunState {
             (Some((_, Verdict::Pass)), None) if unmet && def.idempotent => {
                 again(resolved(How::Idempotent, Resolution::Again))
             }
-            (Some((_, Verdict::Pass)), None) if unmet => Decision::event(StepEvent::Asked {
-                step,
-                question: Question::InDoubt,
-                why: "its effect is there, and what was expected of it was not met".into(),
-                evidence: done.map(<[Evidence]>::to_vec).unwrap_or_default(),
-            }),
+            (Some((_, Verdict::Pass)), None) if unmet => {
+                let why = "its effect is there, and what was expected of it was not met";
+                self.ask(key, Question::InDoubt, why.into(), done)
+            }
             (Some((evidence, Verdict::Pass)), None) => {
                 resolved(How::Probe { evidence }, Resolution::Done)
             }
@@ -91,16 +82,8 @@ impl RunState {
         failure: Option<&Failure>,
         now: i64,
     ) -> Decision {
-        let step = self.plan.name(key);
         let def = self.plan.step(key.step);
-        let resolved = |how: How, to: Resolution| {
-            Decision::event(StepEvent::Resolved {
-                step: step.clone(),
-                attempt,
-                how,
-                to,
-            })
-        };
+        let resolved = |how: How, to: Resolution| self.resolved_to(key, how, to);
         let own = self.doubts.get(&key);
         let own = own.filter(|own| seen_to_fail(own) && self.failure.is_none());
         if let Some(own) = own {
@@ -129,11 +112,31 @@ impl RunState {
                 |own| own.message.clone(),
             ),
         };
+        self.ask(key, Question::InDoubt, why, done)
+    }
+
+    /// The doubt about a step's latest attempt is settled.
+    fn resolved_to(&self, key: StepKey, how: How, to: Resolution) -> Decision {
+        Decision::event(StepEvent::Resolved {
+            step: self.plan.name(key),
+            attempt: self.step(key).attempt,
+            how,
+            to,
+        })
+    }
+
+    fn ask(
+        &self,
+        key: StepKey,
+        question: Question,
+        why: String,
+        evidence: Option<&[Evidence]>,
+    ) -> Decision {
         Decision::event(StepEvent::Asked {
-            step,
-            question: Question::InDoubt,
+            step: self.plan.name(key),
+            question,
             why,
-            evidence: done.map(<[Evidence]>::to_vec).unwrap_or_default(),
+            evidence: evidence.map(<[Evidence]>::to_vec).unwrap_or_default(),
         })
     }
 
@@ -143,23 +146,14 @@ impl RunState {
 
     fn doubtful(&self, key: StepKey) -> RunFailure {
         let own = self.doubts.get(&key);
-        RunFailure {
-            step: Some(self.plan.name(key)),
-            phase: Some(self.phase_name(key)),
-            failure: Failure {
-                cause: own.map_or(Cause::Lost, |own| own.cause),
-                outcome: Outcome::Unknown,
-                message:
-                    "whether it took effect is not known, and the runbook counts that as failed"
-                        .into(),
-                hint: None,
-            },
-        }
-    }
-
-    pub(super) fn phase_name(&self, key: StepKey) -> String {
-        let phase = self.plan.phase_of(key.step);
-        self.plan.runbook.phases[phase].name.value.clone()
+        let failure = Failure {
+            cause: own.map_or(Cause::Lost, |own| own.cause),
+            outcome: Outcome::Unknown,
+            message: "whether it took effect is not known, and the runbook counts that as failed"
+                .into(),
+            hint: None,
+        };
+        self.run_failure(Some(key), self.plan.phase_of(key.step), &failure)
     }
 
     /// What follows from an answer; else why it is none.
@@ -192,15 +186,7 @@ impl RunState {
             by: said.by.to_owned(),
             reason: said.reason.to_owned(),
         };
-        let attempt = self.step(key).attempt;
-        let resolved = |how: How, to: Resolution| {
-            Decision::event(StepEvent::Resolved {
-                step: step.clone(),
-                attempt,
-                how,
-                to,
-            })
-        };
+        let resolved = |how: How, to: Resolution| self.resolved_to(key, how, to);
         let wake = |decision: Decision| match self.status {
             RunStatus::Running => decision.with(Effect::Wake { key, at: now }),
             _ => decision,
@@ -242,16 +228,13 @@ impl RunState {
     }
 
     fn gives_up(&self, key: StepKey, said: &Said<'_>) -> RunEvent {
-        RunEvent::Failed(RunFailure {
-            step: Some(self.plan.name(key)),
-            phase: Some(self.phase_name(key)),
-            failure: Failure {
-                cause: Cause::Stopped,
-                outcome: Outcome::Unknown,
-                message: format!("{} chose to go back: {}", said.by, said.reason),
-                hint: None,
-            },
-        })
+        let failure = Failure {
+            cause: Cause::Stopped,
+            outcome: Outcome::Unknown,
+            message: format!("{} chose to go back: {}", said.by, said.reason),
+            hint: None,
+        };
+        RunEvent::Failed(self.run_failure(Some(key), self.plan.phase_of(key.step), &failure))
     }
 
     fn not_asked(&self, name: &str) -> String {
@@ -281,12 +264,8 @@ impl RunState {
             // everything else comes to rest first, so that what lies before the line is known
             return Some(Decision::none());
         }
-        Some(Decision::event(StepEvent::Asked {
-            step: self.plan.name(key),
-            question: Question::PointOfNoReturn,
-            why: "behind it nothing is taken back by itself".into(),
-            evidence: Vec::new(),
-        }))
+        let why = "behind it nothing is taken back by itself".into();
+        Some(self.ask(key, Question::PointOfNoReturn, why, None))
     }
 
     /// Whether something has to be answered or looked at before anything new starts.

@@ -157,7 +157,7 @@ impl RunState {
         let goes_back = self.goes_back_again();
         let mut taken = taken;
         if self.rollback.is_none() && !goes_back {
-            taken.append(self.reopened(now));
+            taken.append(self.reopened());
         }
         self.recovered(taken, goes_back, now)
     }

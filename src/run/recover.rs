@@ -161,7 +161,7 @@ impl RunState {
     }
 
     /// Steps that failed for good, due again: one that may have left something is in doubt first.
-    pub(super) fn reopened(&self, _now: i64) -> Decision {
+    pub(super) fn reopened(&self) -> Decision {
         let mut decision = Decision::none();
         let mut failed = Vec::new();
         for (at, state) in (0_u32..).zip(&self.steps) {

@@ -244,8 +244,7 @@ impl RunState {
     /// The short code that a person types to cross the point of no return: it belongs to this run
     /// and this plan, so that nobody crosses the line of another one by habit.
     pub fn code(&self) -> String {
-        let digest = crate::plan::short_code(&self.id, &self.plan.digest);
-        digest.to_uppercase()
+        crate::plan::short_code(&self.id, &self.plan.digest)
     }
 
     /// How many steps may be in flight.

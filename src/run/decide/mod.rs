@@ -303,7 +303,12 @@ impl RunState {
         }
     }
 
-    fn run_failure(&self, key: Option<StepKey>, phase: usize, failure: &Failure) -> RunFailure {
+    pub(in crate::run) fn run_failure(
+        &self,
+        key: Option<StepKey>,
+        phase: usize,
+        failure: &Failure,
+    ) -> RunFailure {
         RunFailure {
             step: key.map(|key| self.plan.name(key)),
             phase: Some(self.plan.runbook.phases[phase].name.value.clone()),
