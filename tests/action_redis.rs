@@ -1157,19 +1157,7 @@ async fn connections_carry_the_steps_name() {
 
 #[tokio::test]
 async fn a_server_that_loads_is_worth_waiting_for() {
-    let server = Server::start(&[]);
-    let script = "for i = 1, 3000 do redis.call('SET', 'k:' .. i, string.rep('v', 99)) end";
-    server.ask::<()>(0, &["EVAL", script, "0"]);
-    server.ask::<()>(0, &["SAVE"]);
-    let dir = server.dir.to_str().unwrap();
-    let loading = Server::start(&[
-        "--dir",
-        dir,
-        "--key-load-delay",
-        "1000",
-        "--loading-process-events-interval-bytes",
-        "1024",
-    ]);
+    let (loading, _data) = Server::loading("1000");
     let error = refused(json!("SET a b"), loading.target(0)).await;
     assert!(
         error.message.contains("is still loading its data: LOADING"),

@@ -158,19 +158,7 @@ fn is_waited_for(url: &str, command: &str, code: &str) {
 
 #[test]
 fn loading_is_waited_for_within_bounds() {
-    let server = Server::start(&[]);
-    let script = "for i = 1, 3000 do redis.call('SET', 'k:' .. i, string.rep('v', 99)) end";
-    server.ask::<()>(0, &["EVAL", script, "0"]);
-    server.ask::<()>(0, &["SAVE"]);
-    let dir = server.dir.to_str().unwrap();
-    let loading = Server::start(&[
-        "--dir",
-        dir,
-        "--key-load-delay",
-        "2000",
-        "--loading-process-events-interval-bytes",
-        "1024",
-    ]);
+    let (loading, _data) = Server::loading("2000");
     is_waited_for(&loading.url(0), "SET a b", "LOADING");
 }
 

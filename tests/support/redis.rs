@@ -30,6 +30,24 @@ echo $pid; cat >/dev/null
 kill -CONT $pid; kill -KILL $pid; wait $pid 2>/dev/null; rm -rf "$dir""#;
 
 impl Server {
+    /// A server that is loading its data, 3,000 keys with a wait of so many microseconds after each;
+    /// the other one is whose data it is.
+    pub fn loading(delay: &str) -> (Self, Self) {
+        let server = Self::start(&[]);
+        let script = "for i = 1, 3000 do redis.call('SET', 'k:' .. i, string.rep('v', 99)) end";
+        server.ask::<()>(0, &["EVAL", script, "0"]);
+        server.ask::<()>(0, &["SAVE"]);
+        let loading = Self::start(&[
+            "--dir",
+            server.dir.to_str().unwrap(),
+            "--key-load-delay",
+            delay,
+            "--loading-process-events-interval-bytes",
+            "1024",
+        ]);
+        (loading, server)
+    }
+
     /// Starts one with these arguments beside the usual ones.
     pub fn start(args: &[&str]) -> Self {
         let server = Self::start_unready(args);
