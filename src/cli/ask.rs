@@ -109,6 +109,7 @@ pub(super) async fn question(asked: &Asked, code: &str) -> Result<Letter, Silenc
             super::say("    rollback   go back");
             super::say("    abort      stop here");
         }
+        other => super::say(&format!("  `{}`: {}", shown(&asked.step), other.words())),
     }
     super::say("    an empty line leaves the run parked");
     for _ in 0..TRIES {

@@ -18,6 +18,7 @@ pub(super) fn commands(view: &RunView) -> Vec<String> {
                 "ferry answer {run} {step} proceed --code {} --reason '...'",
                 crate::plan::short_code(run, &view.header.digest)
             )),
+            _ => {}
         }
     }
     match view.status {

@@ -287,6 +287,10 @@ impl Engine {
             version: env!("CARGO_PKG_VERSION").into(),
             base_dir: self.base_dir.display().to_string(),
             text_sha256: hex(&Sha256::digest(text.as_bytes())),
+            people: Vec::new(),
+            sign_off: crate::event::SignOff::default(),
+            criteria: Vec::new(),
+            signers: String::new(),
         })))
     }
 }

@@ -9,6 +9,7 @@ pub mod doubt;
 pub mod operator;
 pub mod outcome;
 pub mod outline;
+pub mod people;
 pub mod rollback;
 pub mod run;
 pub mod snapshot;
@@ -21,6 +22,10 @@ pub use doubt::{How, Resolution};
 pub use operator::{Answer, OperatorEvent, Order, Question};
 pub use outcome::{Cause, Failure, Outcome};
 pub use outline::{Outline, PhaseOutline, StepOutline, UndoKind};
+pub use people::{
+    AskOutline, Brief, CloseOut, Confirmation, Criterion, EvidenceFile, Horizon, Look, Note,
+    NoteKind, Person, SignOff, Signature, Stage, Vote,
+};
 pub use rollback::{NotUndone, Part, RollbackEvent, RollbackItem};
 pub use run::{Parking, Planned, RunEvent, RunFailure, RunOptions, RunStatus};
 pub use snapshot::{MEASURED, Moment, SnapshotEvent, SnapshotTaken};

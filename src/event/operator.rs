@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{CloseOut, Confirmation, Note, Signature, Vote};
+
 /// What a person said to a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -30,7 +32,7 @@ pub enum OperatorEvent {
 }
 
 /// What people can tell a run to do (reliability contract 2.1 and 2.7).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Finish what is in flight, start nothing.
@@ -64,6 +66,60 @@ pub enum Order {
     },
     /// Nothing more will be done about it.
     Close,
+    /// A vote for what an approval asks.
+    Approve {
+        /// The step.
+        step: String,
+        /// Whose, and for what.
+        vote: Vote,
+    },
+    /// A vote against it.
+    Reject {
+        /// The step.
+        step: String,
+        /// Whose, and for what.
+        vote: Vote,
+    },
+    /// A manual step was done.
+    Confirm {
+        /// The step.
+        step: String,
+        /// What was confirmed.
+        confirmation: Box<Confirmation>,
+    },
+    /// Leave out everything that has not started before this step.
+    Jump {
+        /// The step to go on with.
+        to: String,
+    },
+    /// Ask before each step, or stop asking.
+    Guide {
+        /// Only in this phase; `None`: everywhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        phase: Option<String>,
+        /// Whether to ask.
+        on: bool,
+    },
+    /// Look at what the runbook says to look at when this step fails.
+    Diagnose {
+        /// The step.
+        step: String,
+    },
+    /// For the record.
+    Note {
+        /// What.
+        note: Note,
+    },
+    /// A signature under what stands in the journal.
+    Sign {
+        /// Whose, and under what.
+        signature: Box<Signature>,
+    },
+    /// A criterion is judged after the run.
+    CloseOut {
+        /// Which, and to what.
+        close_out: Box<CloseOut>,
+    },
 }
 
 impl Order {
@@ -78,6 +134,15 @@ impl Order {
             Self::Answer { .. } => "answer",
             Self::Waive { .. } => "waive",
             Self::Close => "close",
+            Self::Approve { .. } => "approve",
+            Self::Reject { .. } => "reject",
+            Self::Confirm { .. } => "confirm",
+            Self::Jump { .. } => "jump",
+            Self::Guide { .. } => "guide",
+            Self::Diagnose { .. } => "diagnose",
+            Self::Note { .. } => "note",
+            Self::Sign { .. } => "sign",
+            Self::CloseOut { .. } => "close-out",
         }
     }
 }
@@ -92,8 +157,10 @@ pub enum Answer {
     NotDone,
     /// Nobody knows, and it may be done again.
     Retry,
-    /// Cross the point of no return.
+    /// Go on with it: cross the point of no return, start the step.
     Proceed,
+    /// Leave it out, or leave its failure as it is, and go on.
+    Skip,
     /// Go back.
     Rollback,
     /// Stop here.
@@ -108,6 +175,7 @@ impl Answer {
             Self::NotDone => "not-done",
             Self::Retry => "retry",
             Self::Proceed => "proceed",
+            Self::Skip => "skip",
             Self::Rollback => "rollback",
             Self::Abort => "abort",
         }
@@ -122,10 +190,36 @@ pub enum Question {
     InDoubt,
     /// Whether to cross the point of no return.
     PointOfNoReturn,
+    /// Whether to start a step of a guided run.
+    Start,
+    /// What to do about a step that failed in a guided run.
+    Failure,
+    /// A person has to do something, and to confirm it.
+    Manual,
+    /// People have to agree.
+    Approval,
 }
 
 impl Question {
-    /// What may be answered.
+    /// Whether nothing new starts before it is answered; a gate holds only what comes behind it.
+    pub fn holds(self) -> bool {
+        !matches!(self, Self::Manual | Self::Approval)
+    }
+
+    /// As it is asked, in a few words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::InDoubt => "did it take effect?",
+            Self::PointOfNoReturn => "cross the point of no return?",
+            Self::Start => "start it?",
+            Self::Failure => "it failed: what now?",
+            Self::Manual => "to be done by hand",
+            Self::Approval => "to be approved",
+        }
+    }
+
+    /// What may be answered with `ferry answer`; manual steps are confirmed and approvals voted on
+    /// beside that.
     pub fn answers(self) -> &'static [Answer] {
         match self {
             Self::InDoubt => &[
@@ -136,6 +230,14 @@ impl Question {
                 Answer::Abort,
             ],
             Self::PointOfNoReturn => &[Answer::Proceed, Answer::Rollback, Answer::Abort],
+            Self::Start => &[
+                Answer::Proceed,
+                Answer::Skip,
+                Answer::Rollback,
+                Answer::Abort,
+            ],
+            Self::Failure => &[Answer::Retry, Answer::Skip, Answer::Rollback, Answer::Abort],
+            Self::Manual | Self::Approval => &[Answer::Skip, Answer::Rollback, Answer::Abort],
         }
     }
 }

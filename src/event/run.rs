@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Failure, Outline};
+use super::{Criterion, Failure, Outline, Person, SignOff};
 
 /// What happened to the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,12 @@ pub enum RunEvent {
         host: String,
         /// Process of the engine.
         pid: u32,
+        /// Whether it waits for people: one that does not parks the run instead.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        attended: bool,
+        /// Whether it asks before each step and after each failure.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        guided: bool,
     },
     /// Something failed that ends the way forward; nothing new starts.
     Failed(RunFailure),
@@ -71,6 +77,19 @@ pub struct Planned {
     /// or a file, is what was planned.
     #[serde(default)]
     pub text_sha256: String,
+    /// The roles of the runbook, and who has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<Person>,
+    /// Whose signatures the runbook asks for.
+    #[serde(default)]
+    pub sign_off: SignOff,
+    /// What makes it a success.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub criteria: Vec<Criterion>,
+    /// Keys that may sign, in the form of an `allowed_signers` file of OpenSSH, as it was when the run
+    /// was planned; empty where the runbook names none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub signers: String,
 }
 
 /// How a run is to be carried out.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Failure, How, Question, Resolution};
+use super::{Brief, Failure, How, Look, Question, Resolution};
 use crate::expr::Evidence;
 
 /// What happened to a step.
@@ -114,6 +114,12 @@ pub enum StepEvent {
         /// What its probe said.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         evidence: Vec<Evidence>,
+        /// What they are shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        brief: Option<Box<Brief>>,
+        /// The number of the question: an answer to another one is none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        nonce: String,
     },
     /// A doubt is settled.
     Resolved {
@@ -126,7 +132,7 @@ pub enum StepEvent {
         /// To what.
         to: Resolution,
     },
-    /// Somebody let it cross the point of no return.
+    /// Somebody lets it start, or cross the point of no return.
     Approved {
         /// The step.
         step: String,
@@ -139,6 +145,22 @@ pub enum StepEvent {
     Reopened {
         /// The step.
         step: String,
+    },
+    /// It failed, and somebody leaves it at that: the run goes on.
+    Accepted {
+        /// The step.
+        step: String,
+        /// Login name.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// What was looked at after it failed.
+    Diagnosed {
+        /// The step.
+        step: String,
+        /// Each look.
+        looks: Vec<Look>,
     },
 }
 
@@ -159,6 +181,8 @@ impl StepEvent {
             | Self::Asked { step, .. }
             | Self::Resolved { step, .. }
             | Self::Approved { step, .. }
+            | Self::Accepted { step, .. }
+            | Self::Diagnosed { step, .. }
             | Self::Reopened { step } => Some(step),
         }
     }
@@ -174,6 +198,13 @@ pub enum SkipReason {
     AlreadyDone(Vec<Evidence>),
     /// Its `for_each` has no items.
     NoItems,
+    /// A person left it out.
+    Person {
+        /// Login name.
+        by: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What an attempt returned: bounded and masked.

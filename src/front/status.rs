@@ -7,7 +7,7 @@ use super::escape::shown;
 use super::lines::{count_words, rollback_words, run_tone};
 use super::look::Tone;
 use super::text::{between, clip, moment, ms, pad, seconds, table, wrap};
-use crate::event::{Question, RunStatus};
+use crate::event::RunStatus;
 use crate::view::{ItemStatus, RunView, StepStatus};
 
 /// How a text is to be laid out.
@@ -160,10 +160,7 @@ fn asked(view: &RunView, page: &Page, out: &mut Vec<String>) {
     out.push(String::new());
     out.push(Tone::Odd.paint("to be answered", page.colour));
     for one in &view.asked {
-        let asks = match one.question {
-            Question::InDoubt => "did it take effect?",
-            Question::PointOfNoReturn => "cross the point of no return?",
-        };
+        let asks = one.question.words();
         let text = format!("{}: {asks} ({})", shown(&one.step), shown(&one.why));
         let lines = wrap(&text, page.columns.saturating_sub(2)).into_iter();
         out.extend(lines.map(|line| format!("  {line}")));

@@ -137,6 +137,8 @@ impl RunState {
             question,
             why,
             evidence: evidence.map(<[Evidence]>::to_vec).unwrap_or_default(),
+            brief: None,
+            nonce: String::new(),
         })
     }
 
@@ -200,6 +202,7 @@ impl RunState {
             }
             Answer::Rollback => Decision::event(self.gives_up(key, said)),
             Answer::Abort => self.aborted_by_answer(),
+            Answer::Skip => return Err("nothing is asked that could be left out".into()),
             Answer::Proceed => {
                 let code = self.code();
                 if said.code.map(str::to_uppercase) != Some(code) {

@@ -105,6 +105,8 @@ impl RunState {
             | StepEvent::Asked { .. }
             | StepEvent::Resolved { .. }
             | StepEvent::Approved { .. }
+            | StepEvent::Accepted { .. }
+            | StepEvent::Diagnosed { .. }
             | StepEvent::Reopened { .. } => self.apply_doubt(event, at),
         }
     }

@@ -168,7 +168,7 @@ impl RunState {
                 answer: Answer::Abort,
                 ..
             } => self.orders.aborting = !self.status.is_parked(),
-            Order::Pause | Order::Answer { .. } | Order::Waive { .. } | Order::Close => {}
+            _ => {}
         }
     }
 

@@ -99,7 +99,7 @@ impl RunState {
             Answer::NotDone => Resolution::NotDone,
             Answer::Retry => Resolution::Again,
             Answer::Abort => return Ok(self.aborted_by_answer()),
-            Answer::Rollback | Answer::Proceed => {
+            Answer::Rollback | Answer::Proceed | Answer::Skip => {
                 return Err(format!(
                     "`{}` is no answer on the way back: done, not-done, retry, abort",
                     said.answer.word()

@@ -19,6 +19,9 @@ pub fn allowed(status: RunStatus, order: &Order) -> Result<(), &'static str> {
         S::RolledBack | S::Cancelled | S::Closed | S::Succeeded
     );
     match (order, status) {
+        (Order::Note { .. } | Order::Sign { .. }, _) => Ok(()),
+        (Order::CloseOut { .. }, S::Succeeded) => Ok(()),
+        (Order::CloseOut { .. }, _) => Err("only what succeeded is closed out"),
         (Order::Rollback, S::Succeeded) => Ok(()),
         _ if settled => Err("it is over"),
         (Order::Close, S::Running | S::Cancelling | S::RollingBack) => {
@@ -57,6 +60,18 @@ pub fn allowed(status: RunStatus, order: &Order) -> Result<(), &'static str> {
 
         (Order::Waive { .. }, S::RollbackFailed) => Ok(()),
         (Order::Waive { .. }, _) => Err("only what a failed way back left can be waived"),
+
+        (
+            Order::Approve { .. }
+            | Order::Reject { .. }
+            | Order::Confirm { .. }
+            | Order::Jump { .. }
+            | Order::Guide { .. }
+            | Order::Diagnose { .. },
+            S::Running | S::Waiting,
+        ) => Ok(()),
+        (_, S::RollingBack | S::Cancelling | S::RollbackFailed) => Err("it goes back"),
+        _ => Err("it stands still: `resume` goes on"),
     }
 }
 
@@ -138,6 +153,8 @@ impl RunState {
             Order::Close => taken.and(RunEvent::Finished {
                 status: RunStatus::Closed,
             }),
+            Order::Note { .. } | Order::Sign { .. } | Order::CloseOut { .. } => taken,
+            _ => refused(by, order, "nothing is asked".into()),
         }
     }
 

@@ -17,6 +17,8 @@ impl RunState {
             by: by.to_owned(),
             host: host.to_owned(),
             pid,
+            attended: false,
+            guided: false,
         });
         if self.status.is_active() && self.status != RunStatus::Planned {
             let goes_back = self.failure.is_some() || self.orders.cancelled;

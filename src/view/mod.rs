@@ -22,14 +22,15 @@ use serde_json::Value;
 
 pub use diff::{Change, diff};
 pub use fan::Fan;
-pub use people::{Asked, Ordered, Resolved};
+pub use people::{Asked, Ordered, Resolved, Waiver};
 pub use phase::{PhaseStatus, PhaseView};
 pub use rollback::{ItemStatus, RollbackItemView, RollbackView};
 pub use snapshot::SnapshotSet;
 pub use step::{AttemptFailed, StepStatus, StepView};
 
 use crate::event::{
-    Event, EventKind, Parking, Planned, RunEvent, RunFailure, RunOptions, RunStatus,
+    Criterion, Event, EventKind, Look, Parking, Person, Planned, RunEvent, RunFailure, RunOptions,
+    RunStatus, SignOff,
 };
 
 /// A run as readers see it.
@@ -69,8 +70,13 @@ pub struct RunView {
     pub orders: Vec<Ordered>,
     /// Doubts that were settled.
     pub resolved: Vec<Resolved>,
+    /// Whether it asks before each step.
+    pub guided: bool,
+    /// What was looked at after failures: the step, and each look.
+    pub diagnoses: Vec<(String, Vec<Look>)>,
     /// State that was read, in the order of the moments.
     pub snapshots: Vec<SnapshotSet>,
+    waived: Vec<Waiver>,
     lean: bool,
     index: HashMap<String, usize>,
 }
@@ -96,6 +102,14 @@ pub struct Header {
     pub options: RunOptions,
     /// The version of ferry.
     pub version: String,
+    /// The roles of the runbook, and who has them.
+    pub people: Vec<Person>,
+    /// Whose signatures the runbook asks for.
+    pub sign_off: SignOff,
+    /// What makes it a success.
+    pub criteria: Vec<Criterion>,
+    /// Keys that may sign, in the form of an `allowed_signers` file of OpenSSH; empty in a lean view.
+    pub signers: String,
 }
 
 impl Header {
@@ -188,7 +202,14 @@ impl RunView {
     fn apply_run(&mut self, event: &RunEvent, at: i64) {
         match event {
             RunEvent::Planned(planned) => self.plan(planned),
-            RunEvent::Started { by, host, pid } => {
+            RunEvent::Started {
+                by,
+                host,
+                pid,
+                guided,
+                ..
+            } => {
+                self.guided = *guided;
                 self.engines.push(Engine {
                     at,
                     by: by.clone(),
@@ -235,6 +256,13 @@ impl RunView {
             secrets: planned.secrets.clone(),
             options: planned.options.clone(),
             version: planned.version.clone(),
+            people: planned.people.clone(),
+            sign_off: planned.sign_off.clone(),
+            criteria: planned.criteria.clone(),
+            signers: match self.lean {
+                true => String::new(),
+                false => planned.signers.clone(),
+            },
         };
         self.phases.clear();
         self.steps.clear();
@@ -345,7 +373,8 @@ impl Counts {
             StepStatus::Checking
             | StepStatus::Running
             | StepStatus::Settling
-            | StepStatus::Waiting => self.running += 1,
+            | StepStatus::Waiting
+            | StepStatus::AtGate => self.running += 1,
             StepStatus::InDoubt | StepStatus::Asked => self.in_doubt += 1,
             StepStatus::Done => self.done += 1,
             StepStatus::Skipped => self.skipped += 1,

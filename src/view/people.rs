@@ -2,7 +2,8 @@
 
 use super::{RunView, StepStatus};
 use crate::event::{
-    Answer, How, OperatorEvent, Order, Question, Resolution, RollbackEvent, RunStatus, StepEvent,
+    Answer, Brief, CloseOut, How, Note, OperatorEvent, Order, Question, Resolution, RollbackEvent,
+    RunStatus, Signature, SkipReason, StepEvent, Vote,
 };
 use crate::expr::Evidence;
 
@@ -19,6 +20,12 @@ pub struct Asked {
     pub evidence: Vec<Evidence>,
     /// When, in milliseconds since the Unix epoch.
     pub at: i64,
+    /// What they are shown.
+    pub brief: Option<Box<Brief>>,
+    /// The number of the question; empty where it has none.
+    pub nonce: String,
+    /// For an approval: the votes so far.
+    pub votes: Vec<Vote>,
 }
 
 /// Something that a person ordered.
@@ -101,11 +108,14 @@ impl RunView {
                     rollback.ended_at = None;
                 }
             }
-            Order::Pause
-            | Order::Abort
-            | Order::Answer { .. }
-            | Order::Waive { .. }
-            | Order::Close => {}
+            Order::Approve { step, vote } => {
+                let asked = self.asked.iter_mut().find(|one| one.step == *step);
+                if let Some(asked) = asked {
+                    asked.votes.push(vote.clone());
+                }
+            }
+            Order::Guide { phase: None, on } => self.guided = *on,
+            _ => {}
         }
     }
 
@@ -137,6 +147,8 @@ impl RunView {
                 question,
                 why,
                 evidence,
+                brief,
+                nonce,
             } => {
                 self.asked.retain(|one| one.step != *step);
                 self.asked.push(Asked {
@@ -145,6 +157,9 @@ impl RunView {
                     why: why.clone(),
                     evidence: evidence.clone(),
                     at,
+                    brief: brief.clone(),
+                    nonce: nonce.clone(),
+                    votes: Vec::new(),
                 });
             }
             StepEvent::Resolved { step, how, to, .. } => {
@@ -156,7 +171,17 @@ impl RunView {
                     to: *to,
                 });
             }
-            StepEvent::Examining { step, .. } | StepEvent::Approved { step, .. } => {
+            StepEvent::Diagnosed { step, looks } => {
+                self.diagnoses.push((step.clone(), looks.clone()));
+            }
+            // what is settled is asked no more
+            StepEvent::Examining { step, .. }
+            | StepEvent::Approved { step, .. }
+            | StepEvent::Skipped { step, .. }
+            | StepEvent::Finished { step, .. }
+            | StepEvent::Failed { step, .. }
+            | StepEvent::Accepted { step, .. }
+            | StepEvent::Reopened { step } => {
                 self.asked.retain(|one| one.step != *step);
             }
             _ => {}
@@ -176,6 +201,9 @@ impl RunView {
                 why: why.clone(),
                 evidence: Vec::new(),
                 at,
+                brief: None,
+                nonce: String::new(),
+                votes: Vec::new(),
             }),
             RollbackEvent::Resolved { how, to, .. } => {
                 self.asked.retain(|one| one.step != step);
@@ -199,5 +227,117 @@ impl RunView {
             matches!(step.status, StepStatus::InDoubt | StepStatus::Asked).then_some(name)
         };
         self.each_step().filter_map(doubtful).collect()
+    }
+}
+
+/// Something that a person decided against the rules of the runbook, or in place of a proof: what a
+/// review reads first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiver {
+    /// When, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// What was waived, in a few words: `step left out`, `failure accepted`, `settled by hand`.
+    pub what: &'static str,
+    /// The step, the item of the way back, or another name; empty for the run as a whole.
+    pub subject: String,
+    /// Who, by login or as they said.
+    pub by: String,
+    /// Why, in their words.
+    pub reason: String,
+}
+
+impl RunView {
+    /// All waivers, in the order in which they were given.
+    pub fn waivers(&self) -> Vec<Waiver> {
+        let mut all = self.waived.clone();
+        for one in self.orders.iter().filter(|one| one.refused.is_none()) {
+            let (what, subject) = match &one.order {
+                Order::Waive { step } => ("left as it is on the way back", step.clone()),
+                Order::Jump { to } => ("steps left out, to go on at", to.clone()),
+                Order::Cancel { no_rollback: true } => ("not rolled back", String::new()),
+                Order::Close => ("closed", String::new()),
+                _ => continue,
+            };
+            all.push(Waiver {
+                at: one.at,
+                what,
+                subject,
+                by: one.by.clone(),
+                reason: one.reason.clone().unwrap_or_default(),
+            });
+        }
+        for one in &self.resolved {
+            if let How::Person { by, reason } = &one.how {
+                all.push(Waiver {
+                    at: one.at,
+                    what: "settled by hand",
+                    subject: one.step.clone(),
+                    by: by.clone(),
+                    reason: reason.clone(),
+                });
+            }
+        }
+        all.sort_by_key(|waiver| waiver.at);
+        all
+    }
+
+    /// Keeps what a person waived in the words of a step event.
+    pub(super) fn note_waiver(&mut self, event: &StepEvent, at: i64) {
+        let (what, step, by, reason) = match event {
+            StepEvent::Skipped {
+                step,
+                reason: SkipReason::Person { by, reason },
+            } => ("step left out", step, by, reason),
+            StepEvent::Accepted { step, by, reason } => ("failure accepted", step, by, reason),
+            _ => return,
+        };
+        self.waived.push(Waiver {
+            at,
+            what,
+            subject: step.clone(),
+            by: by.clone(),
+            reason: reason.clone(),
+        });
+    }
+
+    fn said<'a, T>(&'a self, pick: impl Fn(&'a Order) -> Option<T>) -> Vec<(i64, &'a str, T)> {
+        let taken = self.orders.iter().filter(|one| one.refused.is_none());
+        taken
+            .filter_map(|one| Some((one.at, one.by.as_str(), pick(&one.order)?)))
+            .collect()
+    }
+
+    /// Notes: when, by which login, what.
+    pub fn notes(&self) -> Vec<(i64, &str, &Note)> {
+        self.said(|order| match order {
+            Order::Note { note } => Some(note),
+            _ => None,
+        })
+    }
+
+    /// Signatures: when, by which login, which.
+    pub fn signatures(&self) -> Vec<(i64, &str, &Signature)> {
+        self.said(|order| match order {
+            Order::Sign { signature } => Some(&**signature),
+            _ => None,
+        })
+    }
+
+    /// Criteria that were judged after the run: when, by which login, which. The last word on a
+    /// criterion counts.
+    pub fn close_outs(&self) -> Vec<(i64, &str, &CloseOut)> {
+        self.said(|order| match order {
+            Order::CloseOut { close_out } => Some(&**close_out),
+            _ => None,
+        })
+    }
+
+    /// Votes on approvals: when, by which login, the step, whether for it, and the vote.
+    pub fn votes(&self) -> Vec<(i64, &str, (&str, bool, &Vote))> {
+        self.said(|order| match order {
+            Order::Approve { step, vote } => Some((step.as_str(), true, vote)),
+            Order::Reject { step, vote } => Some((step.as_str(), false, vote)),
+            _ => None,
+        })
     }
 }

@@ -29,6 +29,8 @@ pub enum StepStatus {
     InDoubt,
     /// The same, and a person has to say.
     Asked,
+    /// It waits for people: something to be done by hand, or to be approved.
+    AtGate,
     /// Over and well.
     Done,
     /// Left out.
@@ -50,6 +52,7 @@ impl StepStatus {
             Self::Waiting => "waiting to retry",
             Self::InDoubt => "in doubt",
             Self::Asked => "in doubt, to be answered",
+            Self::AtGate => "waiting for people",
             Self::Done => "done",
             Self::Skipped => "skipped",
             Self::Failed => "failed",
@@ -61,7 +64,7 @@ impl StepStatus {
     pub fn in_flight(self) -> bool {
         matches!(
             self,
-            Self::Checking | Self::Running | Self::Settling | Self::Waiting
+            Self::Checking | Self::Running | Self::Settling | Self::Waiting | Self::AtGate
         )
     }
 
@@ -231,6 +234,11 @@ impl StepView {
                 question: Question::InDoubt,
                 ..
             } => self.status = StepStatus::Asked,
+            StepEvent::Asked {
+                question: Question::Manual | Question::Approval,
+                ..
+            } => self.takes_off(StepStatus::AtGate, 1, at),
+            StepEvent::Accepted { .. } => self.lands(StepStatus::Tolerated, at),
             StepEvent::Resolved { to, .. } => match to {
                 Resolution::Done => self.lands(StepStatus::Done, at),
                 Resolution::Failed => self.lands(StepStatus::Failed, at),
@@ -319,6 +327,7 @@ impl RunView {
             StepEvent::Expanded { step, items } => return self.expand(step, items, at),
             other => {
                 self.note_doubt(other, at);
+                self.note_waiver(other, at);
                 match other.step() {
                     Some(step) => step,
                     None => return,

@@ -191,7 +191,7 @@ impl Teller {
                 let title = shown(self.view.header.shown()).into_owned();
                 lines.push(Line::free(Tone::Neutral, title, rest));
             }
-            RunEvent::Started { by, host, pid } => {
+            RunEvent::Started { by, host, pid, .. } => {
                 let word = match self.view.engines.len() {
                     0 | 1 => "run starts",
                     _ => "run goes on",

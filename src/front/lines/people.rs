@@ -4,7 +4,7 @@ use super::super::escape::shown;
 use super::super::look::Tone;
 use super::words::hint;
 use super::{Line, Teller};
-use crate::event::{OperatorEvent, Order, Question, Resolution, RollbackEvent, StepEvent};
+use crate::event::{OperatorEvent, Order, Resolution, RollbackEvent, StepEvent};
 
 impl Teller {
     pub(super) fn doubt(&self, event: &StepEvent, at: i64, lines: &mut Vec<Line>) {
@@ -30,10 +30,7 @@ impl Teller {
                 );
             }
             StepEvent::Asked { question, why, .. } => {
-                let asked = match question {
-                    Question::InDoubt => "did it take effect?",
-                    Question::PointOfNoReturn => "cross the point of no return?",
-                };
+                let asked = question.words();
                 say(Tone::Odd, "asks:", format!(" {asked} ({})", shown(why)));
             }
             StepEvent::Resolved { how, to, .. } => {
@@ -42,11 +39,7 @@ impl Teller {
                 say(tone, "settled:", rest);
             }
             StepEvent::Approved { by, reason, .. } => {
-                let rest = format!(
-                    " the point of no return, by {}: {}",
-                    shown(by),
-                    shown(reason)
-                );
+                let rest = format!(" by {}: {}", shown(by), shown(reason));
                 say(Tone::Neutral, "approved:", rest);
             }
             StepEvent::Reopened { .. } => {
@@ -55,6 +48,20 @@ impl Teller {
                     "due again",
                     ", because the run goes on".to_owned(),
                 );
+            }
+            StepEvent::Accepted { by, reason, .. } => {
+                let rest = format!(" its failure, by {}: {}", shown(by), shown(reason));
+                say(Tone::Odd, "accepted:", rest);
+            }
+            StepEvent::Diagnosed { looks, .. } => {
+                for look in looks {
+                    let tone = if look.ok { Tone::Neutral } else { Tone::Odd };
+                    say(
+                        tone,
+                        "looked:",
+                        format!(" {}: {}", shown(&look.what), shown(&look.seen)),
+                    );
+                }
             }
             _ => {}
         }
@@ -139,6 +146,34 @@ pub(in super::super) fn order_words(order: &Order) -> String {
         Order::Cancel { no_rollback: true } => "cancel without going back".into(),
         Order::Answer { step, answer, .. } => format!("answer `{}` for `{step}`", answer.word()),
         Order::Waive { step } => format!("waive `{step}`"),
+        Order::Approve { step, vote } => format!("approve `{step}` as {}", vote.who),
+        Order::Reject { step, vote } => format!("reject `{step}` as {}", vote.who),
+        Order::Confirm { step, confirmation } => {
+            format!("confirm `{step}` as {}", confirmation.who)
+        }
+        Order::Jump { to } => format!("jump to `{to}`"),
+        Order::Guide { phase, on } => {
+            let what = if *on {
+                "ask before each step"
+            } else {
+                "ask no more"
+            };
+            match phase {
+                Some(phase) => format!("{what} of phase `{phase}`"),
+                None => what.into(),
+            }
+        }
+        Order::Diagnose { step } => format!("diagnose `{step}`"),
+        Order::Note { note } => {
+            format!("note ({}) by {}: {}", note.kind.word(), note.who, note.text)
+        }
+        Order::Sign { signature } => {
+            format!("sign as {} ({})", signature.role, signature.who)
+        }
+        Order::CloseOut { close_out } => format!(
+            "close out `{}` as {} ({})",
+            close_out.criterion, close_out.verdict, close_out.who
+        ),
         other => other.name().into(),
     }
 }

@@ -43,6 +43,9 @@ pub(super) fn skip_words(reason: &SkipReason) -> String {
         SkipReason::When(evidence) => format!("`when: {}` is false", shown(&evidence.expression)),
         SkipReason::AlreadyDone(_) => "its effect is there already".into(),
         SkipReason::NoItems => "its `for_each` has no items".into(),
+        SkipReason::Person { by, reason } => {
+            format!("left out by {}: {}", shown(by), shown(reason))
+        }
     }
 }
 

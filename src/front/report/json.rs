@@ -84,6 +84,9 @@ fn step(view: &RunView, name: &str, step: &StepView) -> Value {
         SkipReason::When(evidence) => json!({ "reason": "when", "evidence": [evidence] }),
         SkipReason::AlreadyDone(all) => json!({ "reason": "already_done", "evidence": all }),
         SkipReason::NoItems => json!({ "reason": "no_items", "evidence": [] }),
+        SkipReason::Person { by, reason } => {
+            json!({ "reason": "person", "by": by, "why": reason, "evidence": [] })
+        }
     });
     json!({
         "step": name,

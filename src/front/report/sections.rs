@@ -87,6 +87,9 @@ fn skipped(reason: &SkipReason) -> String {
         ),
         SkipReason::AlreadyDone(_) => "its effect was there already".into(),
         SkipReason::NoItems => "its list has no items".into(),
+        SkipReason::Person { by, reason } => {
+            format!("left out by {}: {}", prose(by), prose(reason))
+        }
     }
 }
 
