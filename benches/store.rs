@@ -228,6 +228,8 @@ fn event(seq: u64) -> Event {
             by,
             host: "here".into(),
             pid: 7,
+            attended: false,
+            guided: false,
         }
         .into(),
     }

@@ -116,6 +116,8 @@ pub fn event(seq: u64) -> Event {
             by,
             host: "here".into(),
             pid: 7,
+            attended: false,
+            guided: false,
         }
         .into(),
     }

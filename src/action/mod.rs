@@ -8,6 +8,7 @@ pub mod context;
 pub mod env;
 pub mod error;
 pub mod file;
+pub mod gate;
 pub mod http;
 pub mod log;
 pub mod notify;

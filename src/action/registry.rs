@@ -9,6 +9,7 @@ use crate::runbook::Catalog;
 const FAMILIES: &[&[&dyn Action]] = &[
     super::env::ACTIONS,
     super::file::ACTIONS,
+    super::gate::ACTIONS,
     super::http::ACTIONS,
     super::log::ACTIONS,
     super::notify::ACTIONS,

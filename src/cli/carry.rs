@@ -90,6 +90,8 @@ impl Ready {
             run_dir: self.run_dir(),
             base_dir: self.base_dir.clone(),
             holder: state::me(),
+            attended: false,
+            guided: false,
             subscribers: subscribers(self.json, &self.run),
         }
     }

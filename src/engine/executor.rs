@@ -53,6 +53,7 @@ impl Executor {
             Effect::Prepare { key, attempt } => self.prepare(*key, *attempt, state),
             Effect::Execute { key, attempt } => self.execute(*key, *attempt, state),
             Effect::Settle { key, attempt } => self.settle(*key, *attempt, state),
+            Effect::Diagnose { key } => self.diagnose(*key, state),
             Effect::Wake { key, at } => self.wake(*at, InputKind::Due { key: *key }),
             Effect::WakeItem { item, at } => self.wake(*at, InputKind::ItemDue { item: *item }),
             Effect::Snapshots { moment } => self.snapshots(*moment, state),
@@ -109,6 +110,7 @@ impl Executor {
                     .retain(|name, _| !name.starts_with("snapshot."));
                 return;
             }
+            InputKind::Diagnosed { key, .. } => return self.diagnosed(*key, state),
             InputKind::Prepared { key, .. }
             | InputKind::Reported { key, .. }
             | InputKind::Examined { key, .. } => state.plan().name(*key),

@@ -45,6 +45,10 @@ pub struct Engine {
     pub base_dir: PathBuf,
     /// Who runs it.
     pub holder: Holder,
+    /// Whether it waits for people: one that does not parks the run instead.
+    pub attended: bool,
+    /// Whether it asks before each step and after each failure.
+    pub guided: bool,
     /// Who is told.
     pub subscribers: Vec<Box<dyn Subscriber>>,
 }
@@ -197,6 +201,8 @@ impl Engine {
             by: self.holder.who.clone(),
             host: self.holder.host.clone(),
             pid: self.holder.pid,
+            attended: self.attended,
+            guided: self.guided,
         };
         let order = order.map(|(order, reason)| InputKind::Order {
             by: self.holder.who.clone(),

@@ -233,6 +233,8 @@ fn each_expr<'a>(runbook: &'a Runbook, visit: &mut dyn FnMut(&'a Expr)) {
         .rollback
         .steps()
         .for_each(|step| each_expr_of_step(step, visit));
+    let looks = runbook.troubleshooting.iter().flat_map(|one| &one.diagnose);
+    looks.for_each(|step| each_expr_of_step(step, visit));
 }
 
 /// Every expression of one step, its probes and its undo.

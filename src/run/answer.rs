@@ -125,7 +125,7 @@ impl RunState {
         })
     }
 
-    fn ask(
+    pub(super) fn ask(
         &self,
         key: StepKey,
         question: Question,
@@ -196,13 +196,36 @@ impl RunState {
         Ok(match said.answer {
             Answer::Done => resolved(how, Resolution::Done),
             Answer::NotDone => wake(resolved(how, Resolution::NotDone)),
+            Answer::Retry if question == Question::Failure => self.due_again(key),
             Answer::Retry => wake(resolved(how, Resolution::Again)),
             Answer::Rollback if question == Question::InDoubt => {
                 resolved(how, Resolution::Failed).and(self.gives_up(key, said))
             }
-            Answer::Rollback => Decision::event(self.gives_up(key, said)),
+            Answer::Rollback => Decision::event(match self.failed_with.get(&key) {
+                // what failed is why it goes back; who said so is in the order
+                Some(failure) if question == Question::Failure => RunEvent::Failed(
+                    self.run_failure(Some(key), self.plan.phase_of(key.step), failure),
+                ),
+                _ => self.gives_up(key, said),
+            })
+            .with(Effect::StopReading),
             Answer::Abort => self.aborted_by_answer(),
-            Answer::Skip => return Err("nothing is asked that could be left out".into()),
+            Answer::Skip if said.reason.trim().is_empty() => {
+                return Err("leaving something out needs a reason".into());
+            }
+            Answer::Skip if question == Question::Failure => Decision::event(StepEvent::Accepted {
+                step,
+                by: said.by.to_owned(),
+                reason: said.reason.to_owned(),
+            }),
+            Answer::Skip => Decision::event(self.left_out(key, said.by, said.reason)),
+            Answer::Proceed if question == Question::Start => {
+                Decision::event(StepEvent::Approved {
+                    step,
+                    by: said.by.to_owned(),
+                    reason: said.reason.to_owned(),
+                })
+            }
             Answer::Proceed => {
                 let code = self.code();
                 if said.code.map(str::to_uppercase) != Some(code) {
@@ -240,7 +263,7 @@ impl RunState {
         RunEvent::Failed(self.run_failure(Some(key), self.plan.phase_of(key.step), &failure))
     }
 
-    fn not_asked(&self, name: &str) -> String {
+    pub(super) fn not_asked(&self, name: &str) -> String {
         let asked: Vec<String> = self
             .questions()
             .map(|(step, _)| format!("`{step}`"))
@@ -273,7 +296,8 @@ impl RunState {
 
     /// Whether something has to be answered or looked at before anything new starts.
     pub(super) fn held_by_doubt(&self) -> bool {
-        !self.questions.is_empty() || !self.doubts.is_empty()
+        let holds = |(_, question): &(StepKey, Question)| question.holds();
+        self.questions.iter().any(holds) || !self.doubts.is_empty()
     }
 
     /// Steps in doubt that nobody looks at yet.

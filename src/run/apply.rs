@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::guide::Guide;
 use super::parts::{Fan, Settled, SnapshotState, StepState, StepStatus};
 use super::state::{Line, RunState};
 use crate::event::{
-    Cause, EventKind, Moment, Outcome, Report, RunEvent, RunStatus, SnapshotEvent, StepEvent,
+    Cause, EventKind, Moment, Outcome, Question, Report, RunEvent, RunStatus, SnapshotEvent,
+    StepEvent,
 };
 use crate::expr::Expr;
 use crate::plan::StepKey;
@@ -30,8 +32,24 @@ impl RunState {
 
     fn apply_run(&mut self, event: &RunEvent, at: i64) {
         match event {
-            RunEvent::Planned(_) => {}
-            RunEvent::Started { .. } => {
+            RunEvent::Planned(planned) => self.people.clone_from(&planned.people),
+            RunEvent::Started {
+                by,
+                attended,
+                guided,
+                ..
+            } => {
+                self.operators.insert(by.clone());
+                self.attended = *attended;
+                self.guide = Guide {
+                    on: *guided,
+                    quiet: Vec::new(),
+                };
+                if !guided {
+                    // nobody guides it any more
+                    self.questions
+                        .retain(|(_, question)| *question != Question::Start);
+                }
                 // one that stands still goes on by an order only
                 if self.status == RunStatus::Planned {
                     self.status = RunStatus::Running;
@@ -154,6 +172,10 @@ impl RunState {
         match event {
             StepEvent::Acted { step, report, .. } => {
                 if let Some(key) = key(step) {
+                    self.unask(key);
+                    if !self.state_mut(key).status.in_flight() {
+                        self.in_flight += 1;
+                    }
                     let state = self.state_mut(key);
                     state.status = StepStatus::Settling;
                     state.took_ms += report.took_ms;
@@ -162,6 +184,7 @@ impl RunState {
             }
             StepEvent::Finished { step, report, .. } => {
                 if let Some(key) = key(step) {
+                    self.unask(key);
                     let acted = self.state_mut(key).status == StepStatus::Settling;
                     self.state_mut(key).took_ms += report.took_ms;
                     // what was waited for returns nothing: the result is the one of the action
@@ -174,6 +197,7 @@ impl RunState {
             }
             StepEvent::Skipped { step, .. } => {
                 if let Some(key) = key(step) {
+                    self.unask(key);
                     self.leave_pending(key, at);
                     if self.state_mut(key).dirty {
                         // an earlier attempt did it, whatever that attempt said
@@ -191,6 +215,10 @@ impl RunState {
                 ..
             } => {
                 if let Some(key) = key(step) {
+                    self.unask(key);
+                    if self.guide.on && retry_at.is_none() {
+                        self.failed_with.insert(key, failure.clone());
+                    }
                     self.leave_pending(key, at);
                     self.state_mut(key).took_ms = report.took_ms;
                     self.doubts.remove(&key);
@@ -335,7 +363,8 @@ impl RunState {
         self.state_mut(key).status = status;
         self.state_mut(key).ended_at = at;
         let phase = self.plan.phase_of(key.step);
-        let mut broken = status.failed() && !self.plan.step(key.step).tolerate;
+        let minor = self.plan.step(key.step).tolerate || self.accepted.contains(&key);
+        let mut broken = status.failed() && !minor;
         if key.item.is_some() {
             let Some(fan) = self.fans.get_mut(&key.step) else {
                 return;

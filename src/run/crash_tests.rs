@@ -467,6 +467,8 @@ impl Story {
             by: "me".into(),
             host: "here".into(),
             pid: 1,
+            attended: false,
+            guided: false,
         })?;
         if let Some(order) = order {
             self.order(order)?;
@@ -712,6 +714,7 @@ fn name_of(kind: &InputKind) -> &'static str {
         InputKind::ItemReported { .. } => "item reported",
         InputKind::Examined { .. } => "examined",
         InputKind::ItemExamined { .. } => "item examined",
+        InputKind::Diagnosed { .. } => "diagnosed",
         InputKind::Order { .. } => "order",
         InputKind::Stop { .. } => "stop",
     }
@@ -791,6 +794,8 @@ fn inputs(state: &RunState, key: StepKey) -> Vec<InputKind> {
             by: "me".into(),
             host: "here".into(),
             pid: 2,
+            attended: false,
+            guided: false,
         },
         InputKind::Advance,
         InputKind::Due { key },

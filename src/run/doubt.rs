@@ -18,6 +18,7 @@ impl RunState {
         };
         match event {
             StepEvent::InDoubt { failure, .. } => {
+                self.unask(key);
                 self.reopen(key);
                 self.doubts.insert(key, failure.clone());
                 self.set_unknown(key, StepStatus::InDoubt);
@@ -28,12 +29,20 @@ impl RunState {
                 self.set_unknown(key, StepStatus::Examining);
                 self.state_mut(key).attempt = *attempt;
             }
-            StepEvent::Asked { question, .. } => {
+            StepEvent::Asked {
+                question, nonce, ..
+            } => {
                 self.questions.retain(|(asked, _)| *asked != key);
                 self.questions.push((key, *question));
-                if *question == Question::InDoubt {
-                    self.set_unknown(key, StepStatus::Asked);
+                match question {
+                    Question::InDoubt => self.set_unknown(key, StepStatus::Asked),
+                    Question::Manual | Question::Approval => self.at_gate(key, nonce, at),
+                    Question::PointOfNoReturn | Question::Start | Question::Failure => {}
                 }
+            }
+            StepEvent::Accepted { .. } => {
+                self.unask(key);
+                self.accept(key, at);
             }
             StepEvent::Resolved { to, how, .. } => {
                 if (to, matches!(how, How::Probe { .. })) == (&Resolution::Again, true) {
@@ -47,6 +56,7 @@ impl RunState {
                 self.approved.insert(key);
             }
             StepEvent::Reopened { .. } => {
+                self.unask(key);
                 self.reopen(key);
                 let state = self.state_mut(key);
                 state.forgiven = state.attempt;
@@ -109,7 +119,7 @@ impl RunState {
     }
 
     /// Takes back that a step failed for good: it is ahead again.
-    fn reopen(&mut self, key: StepKey) {
+    pub(super) fn reopen(&mut self, key: StepKey) {
         if !self.state_mut(key).status.failed() {
             return;
         }
@@ -136,7 +146,7 @@ impl RunState {
     }
 
     pub(super) fn apply_operator(&mut self, event: &OperatorEvent) {
-        let OperatorEvent::Ordered { order, .. } = event else {
+        let OperatorEvent::Ordered { by, order, .. } = event else {
             return;
         };
         match order {
@@ -147,6 +157,23 @@ impl RunState {
                 self.unpause();
                 self.status = RunStatus::Cancelling;
                 self.questions.clear();
+                self.gates.clear();
+            }
+            Order::Approve { step, vote } => self.vote(step, by, vote),
+            Order::Guide { phase: None, on } => {
+                self.guide.on = *on;
+                self.guide.quiet.clear();
+            }
+            Order::Guide {
+                phase: Some(phase),
+                on,
+            } => {
+                if let Some(at) = self.plan.runbook.phase_index(phase) {
+                    self.guide.quiet.retain(|quiet| *quiet != at);
+                    if !on {
+                        self.guide.quiet.push(at);
+                    }
+                }
             }
             Order::Abort => self.orders.aborting = true,
             Order::Rollback => {
@@ -209,6 +236,7 @@ impl RunState {
         {
             self.status = RunStatus::RollingBack;
             self.questions.clear();
+            self.gates.clear();
             self.rollback = Some(RollbackState {
                 items: items.clone(),
                 not_undone: not_undone.clone(),

@@ -58,6 +58,11 @@ pub enum Effect {
         /// The attempt.
         attempt: u32,
     },
+    /// Look at what the runbook says to look at when a step fails.
+    Diagnose {
+        /// The step.
+        key: StepKey,
+    },
     /// Wait for what is to follow a step.
     Settle {
         /// The step.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::event::{Failure, Moment, Order, Parking, Report, SnapshotTaken};
+use crate::event::{Failure, Look, Moment, Order, Parking, Report, SnapshotTaken};
 use crate::expr::Evidence;
 use crate::plan::StepKey;
 
@@ -26,6 +26,10 @@ pub enum InputKind {
         host: String,
         /// Process of the engine.
         pid: u32,
+        /// Whether it waits for people.
+        attended: bool,
+        /// Whether it asks before each step and after each failure.
+        guided: bool,
     },
     /// Nothing new: what follows from the state as it is.
     Advance,
@@ -102,6 +106,13 @@ pub enum InputKind {
         undone: Option<Vec<Evidence>>,
         /// Why it could not be looked at.
         failure: Option<Failure>,
+    },
+    /// What was looked at after a step failed.
+    Diagnosed {
+        /// The step.
+        key: StepKey,
+        /// Each look.
+        looks: Vec<Look>,
     },
     /// A person says what to do.
     Order {

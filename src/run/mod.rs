@@ -13,6 +13,8 @@ mod back;
 mod decide;
 mod doubt;
 mod effect;
+mod gates;
+mod guide;
 mod input;
 mod item_doubt;
 mod list;

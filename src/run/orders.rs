@@ -66,10 +66,11 @@ pub fn allowed(status: RunStatus, order: &Order) -> Result<(), &'static str> {
             | Order::Reject { .. }
             | Order::Confirm { .. }
             | Order::Jump { .. }
-            | Order::Guide { .. }
-            | Order::Diagnose { .. },
+            | Order::Guide { .. },
             S::Running | S::Waiting,
-        ) => Ok(()),
+        )
+        | (Order::Diagnose { .. }, S::Running) => Ok(()),
+        (Order::Diagnose { .. }, S::Waiting) => Err("no engine is there to look"),
         (_, S::RollingBack | S::Cancelling | S::RollbackFailed) => Err("it goes back"),
         _ => Err("it stands still: `resume` goes on"),
     }
@@ -154,8 +155,40 @@ impl RunState {
                 status: RunStatus::Closed,
             }),
             Order::Note { .. } | Order::Sign { .. } | Order::CloseOut { .. } => taken,
-            _ => refused(by, order, "nothing is asked".into()),
+            _ => match self.of_people(taken, by, order, reason, now) {
+                Ok(taken) => taken,
+                Err(why) => refused(by, order, why),
+            },
         }
+    }
+
+    /// Orders around gates and guided runs; else why they do not count.
+    fn of_people(
+        &self,
+        taken: Decision,
+        by: &str,
+        order: &Order,
+        reason: Option<&str>,
+        now: i64,
+    ) -> Result<Decision, String> {
+        let follows = match order {
+            Order::Approve { step, vote } => self.voted(by, step, vote, true, now)?,
+            Order::Reject { step, vote } => self.voted(by, step, vote, false, now)?,
+            Order::Confirm { step, confirmation } => self.confirmed(by, step, confirmation, now)?,
+            Order::Jump { to } => self.jumped(by, to, reason.unwrap_or_default())?,
+            Order::Guide { phase, on } => {
+                return self.guided(taken, by, phase.as_deref(), *on);
+            }
+            Order::Diagnose { step } => {
+                let key = self.plan.key(step);
+                let key = key.ok_or_else(|| format!("there is no step `{step}`"))?;
+                Decision::none().with(Effect::Diagnose { key })
+            }
+            _ => Decision::none(),
+        };
+        let mut taken = taken;
+        taken.append(follows);
+        Ok(taken)
     }
 
     fn pausing(&self) -> bool {

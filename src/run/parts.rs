@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::event::{NotUndone, Part, RollbackItem};
+use crate::event::{NotUndone, Part, RollbackItem, Vote};
 use crate::plan::StepKey;
 
 /// A step that changed the world, or may have.
@@ -85,6 +85,8 @@ pub enum StepStatus {
     Examining,
     /// A person has to say.
     Asked,
+    /// It waits for people: something done by hand, or an approval.
+    AtGate,
     /// A `for_each` whose items are under way.
     Fanned,
     Done,
@@ -127,13 +129,26 @@ impl StepStatus {
         match self {
             Self::Pending => "pending",
             Self::Checking | Self::Running | Self::Settling | Self::Fanned => "running",
-            Self::Waiting => "waiting",
+            Self::Waiting | Self::AtGate => "waiting",
             Self::InDoubt | Self::Examining | Self::Asked => "in_doubt",
             Self::Done => "done",
             Self::Skipped => "skipped",
             Self::FailedClean | Self::FailedDirty => "failed",
         }
     }
+}
+
+/// A step that waits for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct GateState {
+    /// When it opened, in milliseconds since the Unix epoch.
+    pub(super) opened: i64,
+    /// When the time to decide is over.
+    pub(super) until: Option<i64>,
+    /// The number of the question.
+    pub(super) nonce: String,
+    /// Who agreed: login and vote.
+    pub(super) votes: Vec<(String, Vote)>,
 }
 
 /// The items of a `for_each`.

@@ -12,14 +12,9 @@ use crate::event::{
 use crate::plan::StepKey;
 
 impl RunState {
-    pub(super) fn begin(&self, by: &str, host: &str, pid: u32, now: i64) -> Decision {
-        let started = Decision::event(RunEvent::Started {
-            by: by.to_owned(),
-            host: host.to_owned(),
-            pid,
-            attended: false,
-            guided: false,
-        });
+    /// `started` is recorded, and what was under way is taken up.
+    pub(super) fn begin(&self, started: RunEvent, now: i64) -> Decision {
+        let started = Decision::event(started);
         if self.status.is_active() && self.status != RunStatus::Planned {
             let goes_back = self.failure.is_some() || self.orders.cancelled;
             return self.recovered(started, goes_back, now);
@@ -69,7 +64,9 @@ impl RunState {
     fn unfinished(&self) -> Vec<StepKey> {
         let mut found = Vec::new();
         let open = |status: StepStatus| {
-            status.in_flight() || status.unknown() || status == StepStatus::Waiting
+            status.in_flight()
+                || status.unknown()
+                || matches!(status, StepStatus::Waiting | StepStatus::AtGate)
         };
         for (at, state) in (0_u32..).zip(&self.steps) {
             if open(state.status) {
@@ -124,6 +121,10 @@ impl RunState {
                     .with(Effect::Examine { key, attempt })
             }
             StepStatus::Examining => Decision::none().with(Effect::Examine { key, attempt }),
+            StepStatus::AtGate if !back => match self.gates.get(&key).and_then(|gate| gate.until) {
+                Some(at) => Decision::none().with(Effect::Wake { key, at }),
+                None => Decision::none(),
+            },
             _ => Decision::none(),
         }
     }
@@ -181,29 +182,40 @@ impl RunState {
                 None => {}
             }
         }
+        // what people decided, or are asked about, is not tried again by itself
+        let theirs = |key: &StepKey| {
+            let asked = self.questions.iter().any(|(asked, _)| asked == key);
+            asked || self.accepted.contains(key)
+        };
+        failed.retain(|key| !theirs(key));
         for key in failed {
-            let (step, state) = (self.plan.name(key), self.step(key));
-            let attempt = state.attempt;
-            let unclear = state.status == StepStatus::FailedDirty
-                && self.plan.step(key.step).changes()
-                && state.started;
-            decision.append(match unclear {
-                true => Decision::event(StepEvent::InDoubt {
-                    step: step.clone(),
-                    attempt,
-                    failure: Failure {
-                        message: "it failed after it started, and may have left something".into(),
-                        ..lost(Outcome::Unknown)
-                    },
-                })
-                .and(StepEvent::Examining { step, attempt })
-                .with(Effect::Examine { key, attempt }),
-                false => {
-                    Decision::event(StepEvent::Reopened { step }).with(Effect::Wake { key, at: 0 })
-                }
-            });
+            decision.append(self.due_again(key));
         }
         decision
+    }
+
+    /// A step that failed for good is due again: one that may have left something is in doubt first.
+    pub(super) fn due_again(&self, key: StepKey) -> Decision {
+        let (step, state) = (self.plan.name(key), self.step(key));
+        let attempt = state.attempt;
+        let unclear = state.status == StepStatus::FailedDirty
+            && self.plan.step(key.step).changes()
+            && state.started;
+        match unclear {
+            true => Decision::event(StepEvent::InDoubt {
+                step: step.clone(),
+                attempt,
+                failure: Failure {
+                    message: "it failed after it started, and may have left something".into(),
+                    ..lost(Outcome::Unknown)
+                },
+            })
+            .and(StepEvent::Examining { step, attempt })
+            .with(Effect::Examine { key, attempt }),
+            false => {
+                Decision::event(StepEvent::Reopened { step }).with(Effect::Wake { key, at: 0 })
+            }
+        }
     }
 }
 

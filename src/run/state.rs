@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::parts::{Fan, ItemState, PhaseState, RollbackState, Settled, SnapshotState, StepState};
+use super::guide::Guide;
+use super::parts::{
+    Fan, GateState, ItemState, PhaseState, RollbackState, Settled, SnapshotState, StepState,
+};
 
-use crate::event::{Failure, Moment, Parking, Question, RunFailure, RunOptions, RunStatus};
+use crate::event::{Failure, Moment, Parking, Person, Question, RunFailure, RunOptions, RunStatus};
 use crate::plan::{Plan, StepKey};
 use crate::runbook::Undo;
 
@@ -44,8 +47,22 @@ pub struct RunState {
     pub(super) doubts: HashMap<StepKey, Failure>,
     /// What people are asked: steps in doubt, and the point of no return.
     pub(super) questions: Vec<(StepKey, Question)>,
-    /// Steps that somebody let cross the point of no return.
+    /// Steps that somebody let start, or cross the point of no return.
     pub(super) approved: HashSet<StepKey>,
+    /// Failures that people are asked about.
+    pub(super) failed_with: HashMap<StepKey, Failure>,
+    /// Steps that failed and were left at that.
+    pub(super) accepted: HashSet<StepKey>,
+    /// Steps that wait for people.
+    pub(super) gates: HashMap<StepKey, GateState>,
+    /// Roles, and who has them.
+    pub(super) people: Vec<Person>,
+    /// Logins that carried it on.
+    pub(super) operators: HashSet<String>,
+    /// Whether the engine waits for people.
+    pub(super) attended: bool,
+    /// What is asked before steps.
+    pub(super) guide: Guide,
     /// Points of no return that were crossed, or may have been, in their order.
     pub(super) lines: Vec<Line>,
     /// Orders that outlast their moment.
@@ -114,6 +131,13 @@ impl RunState {
             doubts: HashMap::new(),
             questions: Vec::new(),
             approved: HashSet::new(),
+            failed_with: HashMap::new(),
+            accepted: HashSet::new(),
+            gates: HashMap::new(),
+            people: Vec::new(),
+            operators: HashSet::new(),
+            attended: false,
+            guide: Guide::default(),
             lines: Vec::new(),
             orders: Orders::default(),
             plan,

@@ -177,6 +177,8 @@ fn drive(plan: &Arc<Plan>, rolls: Vec<u8>, stop_at: Option<usize>) -> Driven {
         by: "me".into(),
         host: "here".into(),
         pid: 1,
+        attended: false,
+        guided: false,
     };
     let mut most_in_flight = 0;
     for now in 0..10_000_i64 {
@@ -226,6 +228,10 @@ pub(super) fn answer(effect: &Effect, dice: &mut Dice) -> InputKind {
             attempt: *attempt,
             report,
             failure: dice.failure(5),
+        },
+        Effect::Diagnose { key } => InputKind::Diagnosed {
+            key: *key,
+            looks: Vec::new(),
         },
         Effect::Wake { key, .. } => InputKind::Due { key: *key },
         Effect::WakeItem { item, .. } => InputKind::ItemDue { item: *item },

@@ -10,6 +10,7 @@ pub mod de;
 pub mod decode;
 pub mod diagnostic;
 pub mod excerpt;
+pub mod gate;
 pub mod inputs;
 pub mod model;
 pub mod node;

@@ -53,6 +53,8 @@ pub struct Runbook {
     pub phases: Vec<Phase>,
     /// What surrounds the undos.
     pub rollback: RollbackDef,
+    /// What to look at, and what to try, when a step fails.
+    pub troubleshooting: Vec<Trouble>,
     /// Steps in flight at once, over all phases.
     pub max_parallel: usize,
     /// Whether the author says that it is for production: what a crash would leave open is then a
@@ -334,6 +336,19 @@ pub struct RequiredBackup {
     pub step: Sp<String>,
     /// How old it may be.
     pub younger_than: Option<Duration>,
+}
+
+/// What helps when some steps fail.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// What is seen.
+    pub symptom: Sp<String>,
+    /// The steps that it belongs to.
+    pub steps: Vec<Sp<String>>,
+    /// What to look at; reading only.
+    pub diagnose: Vec<Step>,
+    /// What may help.
+    pub solutions: Vec<String>,
 }
 
 /// The procedure around the undos.

@@ -118,7 +118,17 @@ fn root_properties() -> Value {
         "phases": { "type": "object", "minProperties": 1, "additionalProperties": reference("phase") },
         "rollback": reference("rollback"),
         "sign_off": { "type": "object" },
-        "troubleshooting": { "type": "array" },
+        "troubleshooting": { "type": "array", "items": {
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["symptom", "for"],
+            "properties": {
+                "symptom": { "type": "string", "description": "what is seen" },
+                "for": { "type": "array", "items": reference("name"), "description": "the steps that it belongs to" },
+                "diagnose": { "type": "array", "minItems": 1, "items": reference("step"), "description": "what to look at; reading only" },
+                "solutions": { "type": "array", "items": { "type": "string" }, "description": "what may help" },
+            }
+        } },
     })
 }
 

@@ -533,6 +533,7 @@ fn step_word(event: &StepEvent) -> String {
                 SkipReason::When(_) => "when",
                 SkipReason::AlreadyDone(_) => "done",
                 SkipReason::NoItems => "no items",
+                SkipReason::Person { .. } => "person",
             };
             format!("step.skipped {step} ({why})")
         }
@@ -571,6 +572,8 @@ fn step_word(event: &StepEvent) -> String {
         }
         StepEvent::Approved { step, .. } => format!("step.approved {step}"),
         StepEvent::Reopened { step } => format!("step.reopened {step}"),
+        StepEvent::Accepted { step, .. } => format!("step.accepted {step}"),
+        StepEvent::Diagnosed { step, looks } => format!("step.diagnosed {step} {}", looks.len()),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::event::{Cause, Failure, Outcome, Report, RunEvent, RunStatus, StepEve
 use crate::plan::StepKey;
 
 impl RunState {
-    pub(super) fn reported(
+    pub(in crate::run) fn reported(
         &self,
         key: StepKey,
         attempt: u32,
@@ -23,7 +23,7 @@ impl RunState {
         let step = self.plan.name(key);
         let report = Box::new(report.clone());
         let waits = self.plan.step(key.step).then_wait.is_some();
-        if waits && self.step(key).status == StepStatus::Running {
+        if waits && self.step(key).status != StepStatus::Settling {
             return Decision::event(StepEvent::Acted {
                 step,
                 attempt,
@@ -71,8 +71,12 @@ impl RunState {
             retry_at: None,
             tolerated: def.tolerate,
         };
-        let decision = Decision::event(event);
+        let mut decision = Decision::event(event);
         if def.tolerate || self.failure.is_some() {
+            return decision;
+        }
+        if let Some(asked) = self.ask_what_now(key, failure) {
+            decision.append(asked);
             return decision;
         }
         decision

@@ -20,7 +20,22 @@ impl RunState {
     /// What to record and to do. Reads only.
     pub fn decide(&self, input: &Input) -> Decision {
         match &input.kind {
-            InputKind::Begin { by, host, pid } => self.begin(by, host, *pid, input.at),
+            InputKind::Begin {
+                by,
+                host,
+                pid,
+                attended,
+                guided,
+            } => {
+                let started = RunEvent::Started {
+                    by: by.clone(),
+                    host: host.clone(),
+                    pid: *pid,
+                    attended: *attended,
+                    guided: *guided,
+                };
+                self.begin(started, input.at)
+            }
             InputKind::Advance => self.follow(input.at),
             InputKind::Prepared {
                 key,
@@ -51,6 +66,15 @@ impl RunState {
             {
                 self.due(*key, input.at)
             }
+            InputKind::Due { key }
+                if self.step(*key).status == StepStatus::AtGate && self.is_open() =>
+            {
+                self.gate_due(*key, input.at)
+            }
+            InputKind::Diagnosed { key, looks } => Decision::event(StepEvent::Diagnosed {
+                step: self.plan.name(*key),
+                looks: looks.clone(),
+            }),
             InputKind::Snapshots { moment, taken } => self.snapshots_taken(*moment, taken),
             InputKind::Examined {
                 key,
@@ -143,7 +167,7 @@ impl RunState {
                 _ => again,
             };
         }
-        self.begin_attempt(key, state.attempt + 1)
+        self.begin_attempt(key, state.attempt + 1, now)
     }
 
     /// Whether something else has to come before the step: snapshots, or a question.
@@ -190,6 +214,10 @@ impl RunState {
             .iter()
             .any(|(_, question)| *question == Question::InDoubt);
         if self.failure.is_none() || asked {
+            if self.attended && !self.questions.is_empty() {
+                // somebody is there to answer
+                return Decision::none();
+            }
             let reason = Parking::Question;
             return Decision::event(RunEvent::Parked { reason });
         }
@@ -256,13 +284,7 @@ impl RunState {
             })
             .with(Effect::Wake { key, at: now });
         }
-        let captured = captured.cloned();
-        Decision::event(StepEvent::Started {
-            step,
-            attempt,
-            captured,
-        })
-        .with(Effect::Execute { key, attempt })
+        self.launch(key, attempt, captured.cloned(), now)
     }
 
     /// A step that cannot start; nothing of it happened.
@@ -275,6 +297,11 @@ impl RunState {
             retry_at: None,
             tolerated: false,
         };
+        if let Some(asked) = self.ask_what_now(key, failure) {
+            let mut decision = Decision::event(failed);
+            decision.append(asked);
+            return decision;
+        }
         let phase = self.plan.phase_of(key.step);
         Decision::event(failed)
             .and(RunEvent::Failed(self.run_failure(
@@ -346,6 +373,10 @@ impl RunState {
 
     /// When all phases are over: the last snapshots, then the end.
     fn end_well(&self) -> Decision {
+        if self.only_gates() && !self.attended {
+            let reason = Parking::Question;
+            return Decision::event(RunEvent::Parked { reason });
+        }
         let quiet = self.in_flight == 0 && self.waiting == 0;
         if self.phases_over < self.phases.len() || !quiet {
             return Decision::none();

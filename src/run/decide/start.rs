@@ -9,6 +9,7 @@ use super::invalid;
 use crate::event::{Failure, Moment, SkipReason, SnapshotEvent, StepEvent};
 use crate::expr::Verdict;
 use crate::plan::StepKey;
+use crate::runbook::gate::Gate;
 use crate::runbook::model::{Items, Step, Undo};
 
 impl RunState {
@@ -39,7 +40,7 @@ impl RunState {
             }
         }
         // a fan that has room comes before the next step
-        if let Some(decision) = self.start_item(phase) {
+        if let Some(decision) = self.start_item(phase, now) {
             return Some(decision);
         }
         if state.next >= def.steps.len() || state.running >= def.parallel {
@@ -50,7 +51,7 @@ impl RunState {
     }
 
     /// The next item of a fan of this phase.
-    fn start_item(&self, phase: usize) -> Option<Decision> {
+    fn start_item(&self, phase: usize, now: i64) -> Option<Decision> {
         self.phases[phase].fans.iter().find_map(|at| {
             let (fan, step) = (self.fans.get(at)?, self.plan.step(*at));
             let parallel = step
@@ -59,7 +60,7 @@ impl RunState {
                 .map_or(1, |for_each| for_each.parallel);
             let open = fan.next < fan.items.len() && fan.running < parallel && !fan.failed;
             let key = StepKey::item(*at, u32::try_from(fan.next).ok()?);
-            (open && !self.held_by_snapshots(step)).then(|| self.begin_attempt(key, 1))
+            (open && !self.held_by_snapshots(step)).then(|| self.begin_attempt(key, 1, now))
         })
     }
 
@@ -98,13 +99,13 @@ impl RunState {
         if let Some(failure) = self.missing_backup(step, now) {
             return Some(self.failed_before_start(key, &failure));
         }
-        if let Some(gate) = self.gate(key) {
+        if let Some(gate) = self.gate(key).or_else(|| self.ask_to_start(key)) {
             return Some(gate);
         }
         if step.for_each.is_some() {
             return Some(self.expand(key, step, now));
         }
-        Some(self.begin_attempt(key, 1))
+        Some(self.begin_attempt(key, 1, now))
     }
 
     fn held_by_snapshots(&self, step: &Step) -> bool {
@@ -116,7 +117,7 @@ impl RunState {
     }
 
     /// The intent of an attempt, or what has to be read before it.
-    pub(super) fn begin_attempt(&self, key: StepKey, attempt: u32) -> Decision {
+    pub(super) fn begin_attempt(&self, key: StepKey, attempt: u32, now: i64) -> Decision {
         let step = self.plan.step(key.step);
         let name = self.plan.name(key);
         // after a check that failed nothing was read yet: it is still to be read
@@ -130,10 +131,24 @@ impl RunState {
             })
             .with(Effect::Prepare { key, attempt });
         }
+        self.launch(key, attempt, None, now)
+    }
+
+    /// The intent of an attempt; a step that waits for people begins to wait.
+    pub(super) fn launch(
+        &self,
+        key: StepKey,
+        attempt: u32,
+        captured: Option<Value>,
+        now: i64,
+    ) -> Decision {
+        if let Some(gate) = Gate::of(self.plan.step(key.step)) {
+            return self.open_gate(key, gate, now);
+        }
         Decision::event(StepEvent::Started {
-            step: name,
+            step: self.plan.name(key),
             attempt,
-            captured: None,
+            captured,
         })
         .with(Effect::Execute { key, attempt })
     }

@@ -3,6 +3,7 @@
 //! Everything is reported at once. Shapes were checked before, by [`super::decode`].
 
 mod doubt;
+mod gates;
 mod graph;
 mod lints;
 mod names;
@@ -21,6 +22,7 @@ pub fn check(runbook: &Runbook, catalog: &Catalog, problems: &mut Problems) {
     references::check(runbook, catalog, &names, &order, problems);
     uses::check(runbook, catalog, &names, problems);
     doubt::check(runbook, problems);
+    gates::check(runbook, &names, problems);
     // lints on a runbook that cannot run are noise
     if !problems.has_errors() {
         lints::check(runbook, problems);

@@ -9,6 +9,7 @@ mod inputs;
 mod parts;
 mod phase;
 mod step;
+mod trouble;
 
 pub(super) use inputs::check_kind;
 
@@ -32,7 +33,7 @@ const LATER: &[(&str, &str)] = &[
 const MAX_STEPS: usize = 100_000;
 
 /// Keys that are for people: read for their shape by nobody yet, and harmless.
-const FOR_PEOPLE: &[&str] = &["people", "sign_off", "troubleshooting", "description"];
+const FOR_PEOPLE: &[&str] = &["people", "sign_off", "description"];
 
 /// Reads the tree of a text as a runbook. The model is there only when enough of it could be read.
 pub fn decode(root: &Node, catalog: &Catalog, problems: &mut Problems) -> Option<Runbook> {
@@ -83,6 +84,10 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
         .get("rollback")
         .map(|node| phase::rollback(cx, node))
         .unwrap_or_default();
+    let troubleshooting = fields
+        .get("troubleshooting")
+        .map(|node| trouble::troubleshooting(cx, node))
+        .unwrap_or_default();
     for key in FOR_PEOPLE {
         let _ = fields.get(key);
     }
@@ -105,6 +110,7 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
         snapshots,
         phases,
         rollback,
+        troubleshooting,
         max_parallel: max_parallel
             .and_then(|n| usize::try_from(n).ok())
             .unwrap_or(8),

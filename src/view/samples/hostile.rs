@@ -52,6 +52,8 @@ pub(crate) fn hostile() -> Vec<Event> {
             by: HOSTILE.into(),
             host: HOSTILE.into(),
             pid: 1,
+            attended: false,
+            guided: false,
         })
         .start("redis-answers")
         .after(1)

@@ -57,6 +57,8 @@ impl Story {
             by: "ana".into(),
             host: "ops1".into(),
             pid: 4711,
+            attended: false,
+            guided: false,
         })
     }
 
@@ -155,6 +157,10 @@ pub(crate) fn planned() -> Planned {
         version: "0.1.0".into(),
         base_dir: "/srv".into(),
         text_sha256: String::new(),
+        people: Vec::new(),
+        sign_off: crate::event::SignOff::default(),
+        criteria: Vec::new(),
+        signers: String::new(),
     }
 }
 

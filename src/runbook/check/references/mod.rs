@@ -104,6 +104,8 @@ pub(super) fn check(
         .rollback
         .steps()
         .for_each(|step| references.step(step, None));
+    let looks = runbook.troubleshooting.iter().flat_map(|one| &one.diagnose);
+    looks.for_each(|step| references.step(step, None));
 }
 
 impl<'r> References<'r, '_> {

@@ -1,0 +1,500 @@
+//! Gates: steps that wait for people. What `manual` and `approve` take, and what an answer to them must
+//! be. Pure: who gave the answer and whether it still counts is the run's to decide.
+//!
+//! Main types: [`Manual`], [`Approve`]; [`Gate`] tells them apart.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use regex::Regex;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::model::Step;
+
+/// The longest text that an answer may hold, in bytes.
+pub const LONGEST_VALUE: usize = 4 << 10;
+
+/// A step that waits for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Something is done by hand.
+    Manual,
+    /// People agree.
+    Approve,
+}
+
+impl Gate {
+    /// What a step is, if it waits for people.
+    pub fn of(step: &Step) -> Option<Self> {
+        match step.action.key.as_str() {
+            "manual" => Some(Self::Manual),
+            "approve" => Some(Self::Approve),
+            _ => None,
+        }
+    }
+}
+
+/// Roles or names: one, or a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a role or a name, or a list of them")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, one: &str) -> Result<Names, E> {
+                Ok(Names(vec![one.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = seq.next_element::<String>()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
+impl JsonSchema for Names {
+    fn schema_name() -> Cow<'static, str> {
+        "Names".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "string" },
+                { "type": "array", "items": { "type": "string" }, "minItems": 1 }
+            ],
+            "description": "roles of `people`, or names"
+        })
+    }
+}
+
+/// Parameters of `manual`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Manual {
+    /// What to do.
+    pub text: String,
+    /// What is to be ticked, one by one.
+    #[serde(default)]
+    pub checklist: Vec<String>,
+    /// What has to be typed in; later steps find it in `steps["ID"].result.values`.
+    #[serde(default)]
+    pub ask: Vec<Ask>,
+    /// Who may confirm it; anybody unless said.
+    #[serde(default)]
+    pub by: Names,
+    /// Whether a note or a file has to be handed in as evidence.
+    #[serde(default)]
+    pub evidence: bool,
+    /// Whether something is changed by hand: then it needs an `undo`, like every change.
+    #[serde(default)]
+    pub changes: bool,
+}
+
+/// A value that is asked for.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// Its name.
+    pub name: String,
+    /// What is asked; the name unless said.
+    #[serde(default)]
+    pub prompt: Option<String>,
+    /// What kind of value it is; text unless said.
+    #[serde(default, rename = "type")]
+    pub kind: AskKind,
+    /// What may be chosen.
+    #[serde(default)]
+    pub choices: Vec<String>,
+    /// A regular expression that the whole text has to match.
+    #[serde(default)]
+    pub matches: Option<String>,
+    /// The least number.
+    #[serde(default)]
+    pub min: Option<f64>,
+    /// The greatest number.
+    #[serde(default)]
+    pub max: Option<f64>,
+}
+
+/// What kind of value is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AskKind {
+    /// Any text that is not empty.
+    #[default]
+    Text,
+    /// A whole number.
+    Int,
+    /// A number.
+    Number,
+    /// `yes` or `no`, `true` or `false`.
+    Bool,
+}
+
+impl AskKind {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Int => "int",
+            Self::Number => "number",
+            Self::Bool => "bool",
+        }
+    }
+}
+
+/// Parameters of `approve`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approve {
+    /// Who may decide: roles of `people`, or names.
+    pub by: Names,
+    /// How many of them have to agree; 1 unless said.
+    #[serde(default = "one")]
+    pub min: usize,
+    /// `operator`: who carries the run out may not decide.
+    #[serde(default)]
+    pub not_by: Option<NotBy>,
+    /// Whether each vote needs an SSH signature of a key in `signers`.
+    #[serde(default)]
+    pub signed: bool,
+    /// What is decided.
+    #[serde(default)]
+    pub text: Option<String>,
+}
+
+/// Who may not decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NotBy {
+    /// Who carries the run out.
+    Operator,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Manual {
+    /// What the type cannot say of its parameters as written.
+    ///
+    /// # Errors
+    /// What is wrong, the way out behind a semicolon.
+    pub fn sense(written: &Value) -> Result<(), String> {
+        let Ok(manual) = serde_json::from_value::<Self>(written.clone()) else {
+            return Ok(());
+        };
+        let mut seen = Vec::new();
+        for entry in &manual.checklist {
+            if entry.trim().is_empty() {
+                return Err("an empty entry of `checklist`; say what is to be ticked".into());
+            }
+            if seen.contains(&entry) {
+                return Err(format!("`{entry}` stands twice in `checklist`; remove one"));
+            }
+            seen.push(entry);
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for ask in &manual.ask {
+            ask.sense()?;
+            if names.contains(&ask.name.as_str()) {
+                return Err(format!(
+                    "`{}` is asked twice; give one another name",
+                    ask.name
+                ));
+            }
+            names.push(&ask.name);
+        }
+        Ok(())
+    }
+
+    /// Whether a confirmation has all that is asked for, of the right kinds.
+    ///
+    /// # Errors
+    /// What is missing or wrong.
+    pub fn accepts(
+        &self,
+        ticked: &[String],
+        values: &BTreeMap<String, Value>,
+        evidence: bool,
+    ) -> Result<(), String> {
+        let open: Vec<String> = self
+            .checklist
+            .iter()
+            .filter(|entry| !ticked.contains(entry))
+            .map(|entry| format!("`{entry}`"))
+            .collect();
+        if !open.is_empty() {
+            return Err(format!("not ticked yet: {}", open.join(", ")));
+        }
+        for ask in &self.ask {
+            let Some(value) = values.get(&ask.name) else {
+                return Err(format!("`{}` is missing", ask.name));
+            };
+            ask.accepts(value)?;
+        }
+        if let Some(name) = values
+            .keys()
+            .find(|name| !self.ask.iter().any(|ask| ask.name == **name))
+        {
+            return Err(format!("`{name}` is not asked for"));
+        }
+        if self.evidence && !evidence {
+            return Err("evidence is missing: a note, or a file".into());
+        }
+        Ok(())
+    }
+}
+
+impl Ask {
+    /// What is asked, in words.
+    pub fn words(&self) -> &str {
+        self.prompt.as_deref().unwrap_or(&self.name)
+    }
+
+    fn sense(&self) -> Result<(), String> {
+        let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let starts = self.name.starts_with(|c: char| c.is_ascii_alphabetic());
+        if !starts || !self.name.chars().all(good) {
+            return Err(format!(
+                "`{}` is no name for a value; letters, digits and `_`, a letter first",
+                self.name
+            ));
+        }
+        if let Some(pattern) = &self.matches {
+            whole(pattern).map_err(|error| format!("`matches` of `{}`: {error}", self.name))?;
+        }
+        let texts = self.matches.is_some() || !self.choices.is_empty();
+        if texts && self.kind != AskKind::Text {
+            return Err(format!(
+                "`choices` and `matches` of `{}` are for `type: text`; remove them",
+                self.name
+            ));
+        }
+        let numbers = self.min.is_some() || self.max.is_some();
+        if numbers && !matches!(self.kind, AskKind::Int | AskKind::Number) {
+            return Err(format!(
+                "`min` and `max` of `{}` are for numbers; say `type: int` or `type: number`",
+                self.name
+            ));
+        }
+        Ok(())
+    }
+
+    /// The value that a typed text stands for.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn read(&self, typed: &str) -> Result<Value, String> {
+        let typed = typed.trim();
+        let wrong = |wanted: &str| format!("`{}` takes {wanted}, and `{typed}` is none", self.name);
+        let value = match self.kind {
+            AskKind::Text => Value::from(typed),
+            AskKind::Int => typed
+                .parse::<i64>()
+                .map(Value::from)
+                .map_err(|_| wrong("a whole number"))?,
+            AskKind::Number => typed
+                .parse::<f64>()
+                .ok()
+                .filter(|number| number.is_finite())
+                .map(Value::from)
+                .ok_or_else(|| wrong("a number"))?,
+            AskKind::Bool => match typed.to_lowercase().as_str() {
+                "yes" | "y" | "true" => Value::from(true),
+                "no" | "n" | "false" => Value::from(false),
+                _ => return Err(wrong("`yes` or `no`")),
+            },
+        };
+        self.accepts(&value)?;
+        Ok(value)
+    }
+
+    /// Whether a value is one that is asked for.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn accepts(&self, value: &Value) -> Result<(), String> {
+        let name = &self.name;
+        match (self.kind, value) {
+            (AskKind::Text, Value::String(text)) => self.accepts_text(text),
+            (AskKind::Int, Value::Number(number)) if number.is_i64() => {
+                self.accepts_number(number.as_f64().unwrap_or(f64::NAN))
+            }
+            (AskKind::Number, Value::Number(number)) => {
+                self.accepts_number(number.as_f64().unwrap_or(f64::NAN))
+            }
+            (AskKind::Bool, Value::Bool(_)) => Ok(()),
+            (kind, _) => Err(format!("`{name}` takes a value of type `{}`", kind.word())),
+        }
+    }
+
+    fn accepts_text(&self, text: &str) -> Result<(), String> {
+        let name = &self.name;
+        if text.trim().is_empty() {
+            return Err(format!("`{name}` is empty"));
+        }
+        if text.len() > LONGEST_VALUE {
+            return Err(format!("`{name}` is longer than {LONGEST_VALUE} bytes"));
+        }
+        if !self.choices.is_empty() && !self.choices.iter().any(|one| one == text) {
+            return Err(format!("`{name}` is one of: {}", self.choices.join(", ")));
+        }
+        match self
+            .matches
+            .as_deref()
+            .map(|pattern| (pattern, whole(pattern)))
+        {
+            Some((pattern, Ok(regex))) if !regex.is_match(text) => {
+                Err(format!("`{name}` does not match `{pattern}`"))
+            }
+            Some((_, Err(error))) => Err(format!("`matches` of `{name}`: {error}")),
+            _ => Ok(()),
+        }
+    }
+
+    fn accepts_number(&self, number: f64) -> Result<(), String> {
+        let name = &self.name;
+        match (self.min, self.max) {
+            (Some(min), _) if number < min => Err(format!("`{name}` is at least {min}")),
+            (_, Some(max)) if number > max => Err(format!("`{name}` is at most {max}")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A pattern that the whole of a text has to match.
+fn whole(pattern: &str) -> Result<Regex, String> {
+    Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
+        let text = error.to_string();
+        text.lines()
+            .last()
+            .unwrap_or("no regular expression")
+            .to_owned()
+    })
+}
+
+impl Approve {
+    /// What the type cannot say of its parameters as written.
+    ///
+    /// # Errors
+    /// What is wrong, the way out behind a semicolon.
+    pub fn sense(written: &Value) -> Result<(), String> {
+        let Ok(approve) = serde_json::from_value::<Self>(written.clone()) else {
+            return Ok(());
+        };
+        let named = approve.by.0.len();
+        if named == 0 {
+            return Err("`by` names nobody; name a role of `people`".into());
+        }
+        if approve.min == 0 {
+            return Err("`min: 0` asks nobody; 1 at least".into());
+        }
+        if approve.min > named {
+            return Err(format!(
+                "`min: {}` of {named} can never be reached; name more, or ask for fewer",
+                approve.min
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn manual(value: Value) -> Manual {
+        serde_json::from_value(value).expect("a manual step")
+    }
+
+    #[test]
+    fn nothing_is_confirmed_that_is_not_ticked_typed_and_shown() {
+        let step = manual(json!({
+            "text": "look", "checklist": ["a", "b"], "evidence": true,
+            "ask": [{ "name": "n", "type": "int", "min": 1, "max": 3 }],
+        }));
+        let all = ["a".to_owned(), "b".to_owned()];
+        let values = |n: Value| BTreeMap::from([("n".to_owned(), n)]);
+        let said =
+            |ticked: &[String], n: Value, evidence| step.accepts(ticked, &values(n), evidence);
+        assert_eq!(said(&all, json!(2), true), Ok(()));
+        assert_eq!(
+            said(&all[..1], json!(2), true),
+            Err("not ticked yet: `b`".into())
+        );
+        assert_eq!(said(&all, json!(4), true), Err("`n` is at most 3".into()));
+        assert_eq!(
+            said(&all, json!("2"), true),
+            Err("`n` takes a value of type `int`".into())
+        );
+        assert_eq!(
+            said(&all, json!(2), false),
+            Err("evidence is missing: a note, or a file".into())
+        );
+        assert_eq!(
+            step.accepts(&all, &BTreeMap::new(), true),
+            Err("`n` is missing".into())
+        );
+        let more = BTreeMap::from([("n".to_owned(), json!(2)), ("m".to_owned(), json!(2))]);
+        assert_eq!(
+            step.accepts(&all, &more, true),
+            Err("`m` is not asked for".into())
+        );
+    }
+
+    #[test]
+    fn what_is_typed_is_read_by_its_kind() {
+        let ask = |value: Value| serde_json::from_value::<Ask>(value).expect("an ask");
+        let int = ask(json!({ "name": "n", "type": "int" }));
+        assert_eq!(int.read(" 7 "), Ok(json!(7)));
+        assert_eq!(
+            int.read("7.5"),
+            Err("`n` takes a whole number, and `7.5` is none".into())
+        );
+        let bool = ask(json!({ "name": "b", "type": "bool" }));
+        assert_eq!(bool.read("YES"), Ok(json!(true)));
+        assert!(bool.read("").is_err());
+        let text = ask(json!({ "name": "t", "matches": "v[0-9]+" }));
+        assert_eq!(text.read("v12"), Ok(json!("v12")));
+        assert_eq!(
+            text.read("xv12"),
+            Err("`t` does not match `v[0-9]+`".into())
+        );
+        assert_eq!(text.read("  "), Err("`t` is empty".into()));
+        let number = ask(json!({ "name": "x", "type": "number" }));
+        assert!(number.read("NaN").is_err() && number.read("inf").is_err());
+    }
+
+    #[test]
+    fn parameters_that_can_never_be_met_are_refused() {
+        let sense = |value: Value| Approve::sense(&value);
+        assert_eq!(sense(json!({ "by": ["a", "b"], "min": 2 })), Ok(()));
+        assert!(sense(json!({ "by": "a", "min": 2 })).is_err());
+        assert!(sense(json!({ "by": [] })).is_err());
+        assert!(sense(json!({ "by": "a", "min": 0 })).is_err());
+        let sense = |value: Value| Manual::sense(&value);
+        assert!(sense(json!({ "text": "x", "checklist": ["a", "a"] })).is_err());
+        assert!(sense(json!({ "text": "x", "ask": [{ "name": "a b" }] })).is_err());
+        assert!(sense(json!({ "text": "x", "ask": [{ "name": "a", "matches": "(" }] })).is_err());
+        assert!(sense(json!({ "text": "x", "ask": [{ "name": "a", "min": 1 }] })).is_err());
+    }
+}
