@@ -56,6 +56,16 @@ static APPROVE: Spec = Spec {
     )
 };
 
+/// The spec of `manual`, for those who show its parameters.
+pub fn manual_spec() -> &'static Spec {
+    &MANUAL
+}
+
+/// The spec of `approve`, for those who show its parameters.
+pub fn approve_spec() -> &'static Spec {
+    &APPROVE
+}
+
 fn manual_class(written: &Value) -> Class {
     match written.get("changes").and_then(Value::as_bool) {
         Some(true) => Class::Changing,

@@ -1,4 +1,4 @@
-//! Questions at the terminal. What was typed before a question stood there is dropped; an empty line
+//! The question after a Ctrl-C. What was typed before a question stood there is dropped; an empty line
 //! or the end of input is never consent. A signal at a question leaves the run parked.
 
 use std::io::{BufRead, IsTerminal, Write};
@@ -7,9 +7,7 @@ use nix::sys::termios::{FlushArg, tcflush};
 
 use crate::engine::mail::Letter;
 use crate::engine::signals::{Signals, Told};
-use crate::event::{Answer, Order, Parking, Question};
-use crate::front::escape::shown;
-use crate::view::Asked;
+use crate::event::{Order, Parking};
 
 /// How often a wrong answer is asked again.
 const TRIES: u32 = 5;
@@ -78,66 +76,6 @@ pub(super) async fn after_interrupt() -> Result<Letter, Silence> {
         return Ok(Letter {
             order,
             reason: Some("answered at the terminal after Ctrl-C".into()),
-        });
-    }
-    Err(Silence::Left)
-}
-
-/// A question of the run.
-pub(super) async fn question(asked: &Asked, code: &str) -> Result<Letter, Silence> {
-    super::say("");
-    match asked.question {
-        Question::InDoubt => {
-            super::say(&format!(
-                "  did `{}` take effect? nobody knows: {}",
-                shown(&asked.step),
-                shown(&asked.why)
-            ));
-            super::say("    done       it took effect, and counts as done");
-            super::say("    not-done   it did not: do it");
-            super::say("    retry      it may have, and may be done again");
-            super::say("    rollback   go back, its undo included");
-            super::say("    abort      stop here");
-        }
-        Question::PointOfNoReturn => {
-            super::say(&format!(
-                "  `{}` is the point of no return: {}",
-                shown(&asked.step),
-                shown(&asked.why)
-            ));
-            super::say(&format!("    {code}       cross it (this run's code)"));
-            super::say("    rollback   go back");
-            super::say("    abort      stop here");
-        }
-        other => super::say(&format!("  `{}`: {}", shown(&asked.step), other.words())),
-    }
-    super::say("    an empty line leaves the run parked");
-    for _ in 0..TRIES {
-        let said = line("  > ".into()).await?;
-        if said.is_empty() {
-            return Err(Silence::Left);
-        }
-        let is_code = asked.question == Question::PointOfNoReturn && said.to_uppercase() == code;
-        let word = |answer: &&Answer| answer.word() == said && **answer != Answer::Proceed;
-        let answer = match is_code {
-            true => Answer::Proceed,
-            false => match asked.question.answers().iter().find(word) {
-                Some(answer) => *answer,
-                None => continue,
-            },
-        };
-        let reason = line("  why? ".into()).await?;
-        if reason.is_empty() {
-            super::say("  without a reason nothing is recorded");
-            continue;
-        }
-        return Ok(Letter {
-            order: Order::Answer {
-                step: asked.step.clone(),
-                answer,
-                code: is_code.then(|| code.to_owned()),
-            },
-            reason: Some(reason),
         });
     }
     Err(Silence::Left)

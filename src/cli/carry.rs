@@ -1,8 +1,8 @@
 //! Carrying a run on: what `run`, `resume`, `rollback` and `cancel` share.
 //!
 //! Main type: [`Ready`]. It runs an engine, asks the person at the terminal what the run needs to know,
-//! goes on with the answer, and tells how it ended. Prompts come only while no engine runs, so they
-//! never tear its display.
+//! goes on with the answer, and tells how it ended. What a live run asks is asked at the [`Desk`]; here
+//! only what comes after a Ctrl-C.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -12,12 +12,13 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::ask::Silence;
+use super::desk::Desk;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::{ask, state};
 use crate::engine::mail::Letter;
-use crate::engine::{Engine, Finished, Start, Subscriber, clerk};
-use crate::event::{Order, Parking, RunOptions, RunStatus};
+use crate::engine::{Engine, Finished, Start, Subscriber};
+use crate::event::{Parking, RunOptions, RunStatus};
 use crate::failpoint;
 use crate::front;
 use crate::plan::Plan;
@@ -44,6 +45,17 @@ pub(super) struct Ready {
     pub(super) json: bool,
     /// Nobody is asked anything.
     pub(super) silent: bool,
+    /// Who is there, and what they want to be asked.
+    pub(super) attendance: Attendance,
+}
+
+/// Who is there while a run goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Attendance {
+    /// Ask before each step, and after each failure.
+    pub(super) guided: bool,
+    /// Wait for people, also where nobody sits at this terminal.
+    pub(super) wait: bool,
 }
 
 impl Ready {
@@ -51,7 +63,7 @@ impl Ready {
     pub(super) async fn carry(self, start: Start) -> Result<Told, CommandError> {
         let mut finished = self.engine(start).run().await?;
         while finished.refused.is_none() && self.asks() {
-            match self.ask(&finished).await? {
+            match self.ask(&finished).await {
                 Some(Ok(letter)) => finished = self.go_on(letter).await?,
                 Some(Err(Silence::Signal(reason))) => {
                     finished.stopped = Some(reason);
@@ -80,6 +92,15 @@ impl Ready {
     }
 
     fn engine(&self, start: Start) -> Engine {
+        let asks = self.asks();
+        let (desk, subscribers) = match asks {
+            true => {
+                let (said, desk) = tokio::sync::mpsc::unbounded_channel();
+                let shown = Desk::new(&self.run, look(), said, self.run_dir(), self.helps());
+                (Some(desk), vec![Box::new(shown) as Box<dyn Subscriber>])
+            }
+            false => (None, subscribers(self.json, &self.run)),
+        };
         Engine {
             run: self.run.clone(),
             plan: Arc::clone(&self.plan),
@@ -90,10 +111,19 @@ impl Ready {
             run_dir: self.run_dir(),
             base_dir: self.base_dir.clone(),
             holder: state::me(),
-            attended: false,
-            guided: false,
-            subscribers: subscribers(self.json, &self.run),
+            attended: asks || self.attendance.wait,
+            guided: self.attendance.guided,
+            desk,
+            subscribers,
         }
+    }
+
+    /// Steps for which the runbook says what to look at when they fail.
+    fn helps(&self) -> Vec<String> {
+        let troubles = self.plan.runbook.troubleshooting.iter();
+        let troubles = troubles.filter(|trouble| !trouble.diagnose.is_empty());
+        let steps = troubles.flat_map(|trouble| &trouble.steps);
+        steps.map(|step| step.value.clone()).collect()
     }
 
     /// Whether there is somebody to ask.
@@ -104,59 +134,21 @@ impl Ready {
             && std::io::stderr().is_terminal()
     }
 
-    /// What the person at the terminal says; `None`: there is nothing to ask.
-    async fn ask(&self, finished: &Finished) -> Result<Option<Said>, CommandError> {
+    /// What the person at the terminal says after a Ctrl-C; `None`: there is nothing to ask.
+    async fn ask(&self, finished: &Finished) -> Option<Said> {
         match (finished.status, finished.stopped) {
-            (RunStatus::Waiting, Some(Parking::Interrupt)) => {
-                Ok(Some(ask::after_interrupt().await))
-            }
-            (RunStatus::Waiting, Some(Parking::Question)) => {
-                let view = self.view().await?;
-                let code = crate::plan::short_code(&self.run, &self.plan.digest);
-                match view.asked.first() {
-                    Some(asked) => Ok(Some(ask::question(asked, &code).await)),
-                    None => Ok(None),
-                }
-            }
-            _ => Ok(None),
+            (RunStatus::Waiting, Some(Parking::Interrupt)) => Some(ask::after_interrupt().await),
+            _ => None,
         }
     }
 
-    /// Records the answer, and goes on where it asks for that.
+    /// Goes on as was said.
     async fn go_on(&self, letter: Letter) -> Result<Finished, CommandError> {
-        let carries = matches!(letter.order, Order::Resume | Order::Cancel { .. });
-        let order = match carries {
-            true => (letter.order, letter.reason),
-            false => {
-                let refused = self.deliver(letter).await?;
-                if let Some(why) = refused {
-                    super::note(&format!("the answer was refused: {why}"));
-                }
-                (Order::Resume, None)
-            }
-        };
-        let view = self.view().await?;
-        if !view.asked.is_empty() || view.status == RunStatus::Aborted {
-            return Ok(Finished {
-                status: view.status,
-                stopped: view.parked.last().map(|(_, reason)| *reason),
-                partial: false,
-                cancelled: view.cancelled(),
-                refused: None,
-            });
-        }
         let start = Start::Again {
-            order: Some(order),
+            order: Some((letter.order, letter.reason)),
             takeover: false,
         };
         Ok(self.engine(start).run().await?)
-    }
-
-    async fn deliver(&self, letter: Letter) -> Result<Option<String>, CommandError> {
-        let (store, plan) = (self.store.as_ref(), Arc::clone(&self.plan));
-        let (dir, me) = (self.run_dir(), state::me());
-        let done = clerk::deliver(store, &self.run, plan, &dir, &me, Some(letter));
-        Ok(done.await?)
     }
 
     async fn view(&self) -> Result<RunView, CommandError> {
@@ -259,9 +251,7 @@ fn subscribers(json: bool, id: &str) -> Vec<Box<dyn Subscriber>> {
     if json {
         return vec![Box::new(front::JsonLines::new(std::io::stdout(), id))];
     }
-    let look = front::Look::of(std::io::stderr().is_terminal(), |name| {
-        std::env::var(name).ok()
-    });
+    let look = look();
     if look.live {
         // without a thread for it, lines serve as well
         if let Ok(progress) = front::Progress::start(look.colour) {
@@ -269,6 +259,13 @@ fn subscribers(json: bool, id: &str) -> Vec<Box<dyn Subscriber>> {
         }
     }
     vec![Box::new(front::Plain::new(std::io::stderr(), look.colour))]
+}
+
+/// How this terminal is to be talked to.
+fn look() -> front::Look {
+    front::Look::of(std::io::stderr().is_terminal(), |name| {
+        std::env::var(name).ok()
+    })
 }
 
 /// How a run's end is told to whoever called.
@@ -294,5 +291,18 @@ fn exit_of(finished: &Finished) -> Exit {
         | RunStatus::Running
         | RunStatus::Cancelling
         | RunStatus::RollingBack => Exit::Internal,
+    }
+}
+
+/// A guided run needs somebody to guide it.
+pub(super) fn can_guide(guided: bool) -> Result<(), CommandError> {
+    let there = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    match guided && !there {
+        true => Err(CommandError::new(
+            Exit::Usage,
+            "`--guided` asks before each step, and this is no terminal",
+        )
+        .hint("leave `--guided` out, or start it at a terminal")),
+        false => Ok(()),
     }
 }

@@ -5,8 +5,11 @@ mod ask;
 mod carry;
 mod check;
 mod completions;
+mod decide;
+mod desk;
 mod doctor;
 mod error;
+mod evidence;
 pub mod exit;
 mod load;
 mod next;
@@ -21,6 +24,7 @@ mod schema;
 mod snapshot;
 mod state;
 mod status;
+mod talk;
 mod verify;
 
 use std::io::{IsTerminal, Write};
@@ -68,6 +72,9 @@ enum Command {
     Cancel(resume::CancelArgs),
     Abort(resume::AbortArgs),
     Answer(orders::AnswerArgs),
+    Approve(decide::ApproveArgs),
+    Reject(decide::RejectArgs),
+    Confirm(decide::ConfirmArgs),
     Waive(orders::WaiveArgs),
     Close(orders::CloseArgs),
     Status(status::StatusArgs),
@@ -112,6 +119,9 @@ fn route(args: Args) -> Result<Exit, CommandError> {
         Command::Cancel(args) => resume::cancel(&args, &state_dir),
         Command::Abort(args) => resume::abort(&args, &state_dir),
         Command::Answer(args) => orders::answer(&args, &state_dir),
+        Command::Approve(args) => decide::approve(&args, &state_dir),
+        Command::Reject(args) => decide::reject(&args, &state_dir),
+        Command::Confirm(args) => decide::confirm(&args, &state_dir),
         Command::Waive(args) => orders::waive(&args, &state_dir),
         Command::Close(args) => orders::close(&args, &state_dir),
         Command::Status(args) => status::status(&args, &state_dir),

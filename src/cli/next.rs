@@ -1,7 +1,7 @@
 //! The commands that come next, from where a run stands.
 
 use crate::event::{Question, RunStatus};
-use crate::view::{ItemStatus, RunView};
+use crate::view::{Asked, ItemStatus, RunView};
 
 /// What can be typed now, the most likely first.
 pub(super) fn commands(view: &RunView) -> Vec<String> {
@@ -18,7 +18,22 @@ pub(super) fn commands(view: &RunView) -> Vec<String> {
                 "ferry answer {run} {step} proceed --code {} --reason '...'",
                 crate::plan::short_code(run, &view.header.digest)
             )),
-            _ => {}
+            Question::Approval => {
+                let by = by(asked);
+                next.push(format!(
+                    "ferry approve {run} {step} --as {by} --comment '...'"
+                ));
+            }
+            Question::Manual => {
+                let by = by(asked);
+                next.push(format!("ferry confirm {run} {step} --as {by} --all"));
+            }
+            Question::Start => next.push(format!(
+                "ferry answer {run} {step} proceed|skip|rollback|abort --reason '...'"
+            )),
+            Question::Failure => next.push(format!(
+                "ferry answer {run} {step} retry|skip|rollback|abort --reason '...'"
+            )),
         }
     }
     match view.status {
@@ -60,6 +75,14 @@ pub(super) fn commands(view: &RunView) -> Vec<String> {
     }
     next.push(report);
     next
+}
+
+/// Who may decide, where that is one.
+fn by(asked: &Asked) -> String {
+    match asked.brief.as_deref().map(|brief| brief.by.as_slice()) {
+        Some([one]) => quoted(one),
+        _ => "NAME".into(),
+    }
 }
 
 /// A name as a shell takes it.

@@ -31,7 +31,8 @@ pub(super) struct PauseArgs {
     reason: Option<String>,
 }
 
-/// Answer what a run asks: whether a step took effect, or whether to cross the point of no return
+/// Answer what a run asks: whether a step took effect, whether to cross the point of no return, what to do
+/// about a failure
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  ferry answer RUN flush done --reason 'the cache is empty, I looked'"
@@ -90,8 +91,10 @@ enum Word {
     NotDone,
     /// It may have, and may be done again
     Retry,
-    /// Cross the point of no return
+    /// Start the step, or cross the point of no return
     Proceed,
+    /// Leave the step out, or leave its failure as it is
+    Skip,
     /// Go back
     Rollback,
     /// Stop here
@@ -119,6 +122,7 @@ pub(super) fn answer(args: &AnswerArgs, state_dir: &Path) -> Result<Exit, Comman
         Word::NotDone => Answer::NotDone,
         Word::Retry => Answer::Retry,
         Word::Proceed => Answer::Proceed,
+        Word::Skip => Answer::Skip,
         Word::Rollback => Answer::Rollback,
         Word::Abort => Answer::Abort,
     };

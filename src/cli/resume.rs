@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::carry::Ready;
+use super::carry::{Attendance, Ready};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::orders::{self, Found};
@@ -24,6 +24,12 @@ use crate::store::Store;
 pub(super) struct ResumeArgs {
     #[command(flatten)]
     on: On,
+    /// Ask before each step, and what to do when one fails
+    #[arg(long, conflicts_with_all = ["yes", "json"])]
+    guided: bool,
+    /// Wait for people at manual steps and approvals, also without a terminal, instead of parking
+    #[arg(long)]
+    wait: bool,
 }
 
 /// Go back: take back what a run changed, or go on with taking it back
@@ -83,22 +89,45 @@ struct On {
 }
 
 pub(super) fn resume(args: &ResumeArgs, state_dir: &Path) -> Result<Exit, CommandError> {
-    go(&args.on, state_dir, Order::Resume, None)
+    super::carry::can_guide(args.guided)?;
+    let attendance = Attendance {
+        guided: args.guided,
+        wait: args.wait,
+    };
+    go(&args.on, state_dir, Order::Resume, None, attendance)
 }
 
 pub(super) fn rollback(args: &RollbackArgs, state_dir: &Path) -> Result<Exit, CommandError> {
     let reason = args.reason.clone();
-    go(&args.on, state_dir, Order::Rollback, reason)
+    go(
+        &args.on,
+        state_dir,
+        Order::Rollback,
+        reason,
+        Attendance::default(),
+    )
 }
 
 pub(super) fn cancel(args: &CancelArgs, state_dir: &Path) -> Result<Exit, CommandError> {
     let no_rollback = args.no_rollback;
     let order = Order::Cancel { no_rollback };
-    go(&args.on, state_dir, order, args.reason.clone())
+    go(
+        &args.on,
+        state_dir,
+        order,
+        args.reason.clone(),
+        Attendance::default(),
+    )
 }
 
 pub(super) fn abort(args: &AbortArgs, state_dir: &Path) -> Result<Exit, CommandError> {
-    go(&args.on, state_dir, Order::Abort, args.reason.clone())
+    go(
+        &args.on,
+        state_dir,
+        Order::Abort,
+        args.reason.clone(),
+        Attendance::default(),
+    )
 }
 
 fn go(
@@ -106,6 +135,7 @@ fn go(
     state_dir: &Path,
     order: Order,
     reason: Option<String>,
+    attendance: Attendance,
 ) -> Result<Exit, CommandError> {
     let takeover = on.takeover;
     super::prepare()?;
@@ -144,6 +174,7 @@ fn go(
             base_dir: again.base_dir,
             json: on.json,
             silent: on.yes,
+            attendance,
         };
         ready.carry(Start::Again { order, takeover }).await.map(Ok)
     });

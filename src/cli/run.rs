@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::carry::Ready;
+use super::carry::{Attendance, Ready};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::{load, state};
@@ -21,6 +21,12 @@ pub(super) struct Args {
     /// A value for an input; may be repeated
     #[arg(long = "input", short = 'i', value_name = "NAME=VALUE", value_parser = load::pair)]
     inputs: Vec<(String, String)>,
+    /// Ask before each step, and what to do when one fails
+    #[arg(long, conflicts_with_all = ["yes", "json"])]
+    guided: bool,
+    /// Wait for people at manual steps and approvals, also without a terminal, instead of parking
+    #[arg(long)]
+    wait: bool,
     /// Ask nothing
     #[arg(long)]
     yes: bool,
@@ -36,6 +42,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
+    super::carry::can_guide(args.guided)?;
     let loaded = load::load(&args.runbook)?;
     let bound = load::bind(&loaded.runbook, &args.inputs)?;
     let (plan, secrets, source) = load::plan(loaded, bound);
@@ -59,6 +66,10 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
             base_dir,
             json: args.json,
             silent: args.yes,
+            attendance: Attendance {
+                guided: args.guided,
+                wait: args.wait,
+            },
         };
         let start = Start::New {
             source: source.name,

@@ -16,7 +16,7 @@ use super::clock::now_ms;
 use super::executor::Executor;
 use super::hide::hide;
 use super::lasting;
-use super::mail::{self, Fetching, Mail};
+use super::mail::{self, Desk, Fetching, Mail};
 use super::signals::{Signals, Told};
 use super::start::{EngineError, Finished};
 use crate::action::Stop;
@@ -36,6 +36,7 @@ const INTERRUPTED: i32 = 130;
 
 /// Where inputs come from.
 pub(super) struct Incoming {
+    pub(super) desk: Desk,
     pub(super) inputs: mpsc::UnboundedReceiver<InputKind>,
     pub(super) mail: Fetching,
     pub(super) signals: Signals,
@@ -149,6 +150,7 @@ impl Dispatcher {
                     }
                 }
                 mail = incoming.mail.next() => self.open(mail),
+                said = incoming.desk.next() => self.take(said),
                 told = incoming.signals.next() => match told {
                     Told::Park(reason) => {
                         signalled += 1;
@@ -239,6 +241,7 @@ impl Dispatcher {
             ) {
                 self.pending.status = Some(self.state.status());
             }
+            let kind = self.executor.with_brief(kind, &self.state);
             self.pending.events.push(Event {
                 seq: self.next_seq,
                 at,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::event::Order;
+use crate::event::{Order, Parking};
 use crate::run::InputKind;
 use crate::store::{InboxItem, Store, StoreError};
 
@@ -24,6 +24,47 @@ pub struct Letter {
     /// Why.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// What the person at this engine's terminal says.
+#[derive(Clone, Debug)]
+pub enum Said {
+    /// An order.
+    Order(Letter),
+    /// Nothing now: the run stands still and waits for people.
+    Leave,
+}
+
+/// The person at the terminal, if there is one.
+pub(super) struct Desk {
+    who: String,
+    said: Option<mpsc::UnboundedReceiver<Said>>,
+}
+
+impl Desk {
+    pub(super) fn new(who: String, said: Option<mpsc::UnboundedReceiver<Said>>) -> Self {
+        Self { who, said }
+    }
+
+    /// What they say next.
+    pub(super) async fn next(&mut self) -> InputKind {
+        if let Some(said) = &mut self.said {
+            match said.recv().await {
+                Some(Said::Order(Letter { order, reason })) => {
+                    let by = self.who.clone();
+                    return InputKind::Order { by, order, reason };
+                }
+                Some(Said::Leave) => {
+                    return InputKind::Stop {
+                        reason: Parking::Question,
+                    };
+                }
+                // nobody is there any more
+                None => self.said = None,
+            }
+        }
+        std::future::pending().await
+    }
 }
 
 /// What comes in, with the number of its row; `None` for what cannot be read.

@@ -5,6 +5,7 @@
 //! It knows the traits of store and action, not which of them there are.
 
 mod back;
+pub mod brief;
 pub mod bus;
 pub mod clerk;
 pub mod clock;

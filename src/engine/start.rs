@@ -14,6 +14,7 @@ use super::bus::{Bus, Subscriber};
 use super::clock::now_ms;
 use super::dispatcher::{Dispatcher, Incoming};
 use super::executor::Executor;
+use super::mail::{Desk, Said};
 use super::signals::Signals;
 use super::standing::{self, Place};
 use super::{limits, mail, preflight};
@@ -49,6 +50,8 @@ pub struct Engine {
     pub attended: bool,
     /// Whether it asks before each step and after each failure.
     pub guided: bool,
+    /// What the person at the terminal says.
+    pub desk: Option<mpsc::UnboundedReceiver<Said>>,
     /// Who is told.
     pub subscribers: Vec<Box<dyn Subscriber>>,
 }
@@ -222,6 +225,7 @@ impl Engine {
             next_seq,
         );
         let incoming = Incoming {
+            desk: Desk::new(self.holder.who.clone(), self.desk),
             inputs: receiver,
             mail,
             signals,

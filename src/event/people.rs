@@ -121,6 +121,9 @@ pub struct Brief {
     /// For an approval: how many have to agree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<usize>,
+    /// For an approval: each vote needs an SSH signature.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub signed: bool,
     /// For an approval: who carries the run out may not decide.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_by_operator: bool,
@@ -144,6 +147,12 @@ pub struct AskOutline {
     /// What a text has to match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matches: Option<String>,
+    /// The least number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// The greatest number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
 }
 
 /// A decision about an approval.

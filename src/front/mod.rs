@@ -16,6 +16,7 @@ pub mod look;
 pub mod plain;
 pub mod plan;
 pub mod progress;
+pub mod prompt;
 pub mod report;
 pub mod status;
 pub mod text;

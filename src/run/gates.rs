@@ -290,6 +290,11 @@ impl RunState {
         )
     }
 
+    /// When the time to decide about a step is over, in milliseconds since the Unix epoch.
+    pub fn gate_until(&self, name: &str) -> Option<i64> {
+        self.gates.get(&self.plan.key(name)?)?.until
+    }
+
     /// Whether a run that can start nothing else waits for people alone.
     pub(super) fn only_gates(&self) -> bool {
         !self.gates.is_empty() && self.in_flight == 0 && self.waiting == 0 && !self.taking()

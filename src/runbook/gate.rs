@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::model::Step;
+use crate::event::AskOutline;
 
 /// The longest text that an answer may hold, in bytes.
 pub const LONGEST_VALUE: usize = 4 << 10;
@@ -260,6 +261,36 @@ impl Manual {
             return Err("evidence is missing: a note, or a file".into());
         }
         Ok(())
+    }
+}
+
+impl From<&Ask> for AskOutline {
+    fn from(ask: &Ask) -> Self {
+        Self {
+            name: ask.name.clone(),
+            prompt: ask.words().to_owned(),
+            kind: ask.kind.word().to_owned(),
+            choices: ask.choices.clone(),
+            matches: ask.matches.clone(),
+            min: ask.min,
+            max: ask.max,
+        }
+    }
+}
+
+impl From<&AskOutline> for Ask {
+    fn from(outline: &AskOutline) -> Self {
+        let kinds = [AskKind::Int, AskKind::Number, AskKind::Bool];
+        let kind = kinds.into_iter().find(|kind| kind.word() == outline.kind);
+        Self {
+            name: outline.name.clone(),
+            prompt: Some(outline.prompt.clone()),
+            kind: kind.unwrap_or_default(),
+            choices: outline.choices.clone(),
+            matches: outline.matches.clone(),
+            min: outline.min,
+            max: outline.max,
+        }
     }
 }
 

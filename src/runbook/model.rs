@@ -219,7 +219,12 @@ impl Step {
     /// Whether a crash in the middle of it leaves a question that only a person can answer: it
     /// changes something that matters, no probe tells whether it did, and it must not be repeated.
     pub fn asks_after_a_crash(&self) -> bool {
-        self.changes() && !self.leaves_nothing() && self.done_when.is_none() && !self.idempotent
+        self.changes()
+            && !self.leaves_nothing()
+            && self.done_when.is_none()
+            && !self.idempotent
+            // what a person does by hand is confirmed by a person
+            && super::gate::Gate::of(self).is_none()
     }
 
     /// Whether carrying it out can change the world.

@@ -48,6 +48,11 @@ pub enum Shown {
         /// The line, without its end.
         line: String,
     },
+    /// Somebody is asked something: nothing is drawn until [`Shown::Release`]. Told back once the
+    /// terminal is free.
+    Hold(Sender<()>),
+    /// The terminal may be drawn on again.
+    Release,
     /// Time has passed.
     Tick,
     /// Nothing more comes.
@@ -124,6 +129,7 @@ struct Screen {
     outputs: HashMap<String, String>,
     colour: bool,
     drawn: Option<Instant>,
+    held: bool,
 }
 
 impl Screen {
@@ -137,6 +143,7 @@ impl Screen {
             outputs: HashMap::new(),
             colour,
             drawn: None,
+            held: false,
         }
     }
 
@@ -154,10 +161,23 @@ impl Screen {
                     waiting.fetch_sub(1, Ordering::Relaxed);
                     self.outputs.insert(step, shown(&line).into_owned());
                 }
+                Ok(Shown::Hold(free)) => {
+                    // what is drawn now would stay above the question
+                    self.bar.set_message("");
+                    self.bar.tick();
+                    self.bar.set_draw_target(ProgressDrawTarget::hidden());
+                    self.held = true;
+                    let _ = free.send(());
+                }
+                Ok(Shown::Release) => {
+                    self.held = false;
+                    self.bar
+                        .set_draw_target(ProgressDrawTarget::stderr_with_hz(20));
+                }
                 Ok(Shown::Tick) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Shown::Finish) | Err(RecvTimeoutError::Disconnected) => break,
             }
-            if self.drawn.is_none_or(|drawn| drawn.elapsed() >= TICK) {
+            if !self.held && self.drawn.is_none_or(|drawn| drawn.elapsed() >= TICK) {
                 self.draw();
             }
         }

@@ -1,0 +1,377 @@
+//! What a person at the terminal is asked: the words of a question, its choices, and what a typed word
+//! means. Pure: reading keys and sending orders is elsewhere.
+//!
+//! Main type: [`Sheet`], everything that one question needs, made from the view at the time.
+
+use super::escape::shown;
+use super::lines::observed;
+use super::look::Tone;
+use super::text::{moment, seconds, width, wrap};
+use crate::event::{Answer, Brief, Order, Question};
+use crate::expr::Verdict;
+use crate::view::{Asked, RunView};
+
+/// One question, ready to be shown.
+#[derive(Clone, Debug)]
+pub struct Sheet {
+    /// The step, with its item.
+    pub step: String,
+    /// Its phase.
+    pub phase: String,
+    /// What is asked.
+    pub question: Question,
+    /// When it was asked, in milliseconds since the Unix epoch; with the step it names the question.
+    pub at: i64,
+    /// The number of the question.
+    pub nonce: String,
+    /// The digest of the plan.
+    pub digest: String,
+    /// What they are shown in full.
+    pub brief: Brief,
+    /// The run's code, for the point of no return.
+    pub code: String,
+    /// Whether the runbook says what to look at when this step fails.
+    pub helps: bool,
+    head: Vec<(Tone, String)>,
+    facts: Vec<(String, String)>,
+    details: Vec<(String, String)>,
+}
+
+/// What a typed word means.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Choice {
+    /// This order, as it is.
+    Order(Order),
+    /// This order, with a reason.
+    Reasoned(Order),
+    /// Tick the list, type what is asked, and confirm.
+    Confirm,
+    /// Vote for it, or against it.
+    Vote(bool),
+    /// Jump to a step that is still to be named.
+    Jump,
+    /// Show everything.
+    Details,
+    /// Leave the run standing still.
+    Leave,
+}
+
+impl Sheet {
+    /// The sheet for a question of a run.
+    pub fn of(view: &RunView, asked: &Asked, helps: bool) -> Self {
+        let brief = asked.brief.as_deref().cloned().unwrap_or_default();
+        let phase = view.phase_of(&asked.step);
+        let mut sheet = Self {
+            step: asked.step.clone(),
+            phase: phase.map(|phase| phase.name.clone()).unwrap_or_default(),
+            question: asked.question,
+            at: asked.at,
+            nonce: asked.nonce.clone(),
+            digest: view.header.digest.clone(),
+            code: crate::plan::short_code(&view.id, &view.header.digest),
+            helps,
+            head: Vec::new(),
+            facts: Vec::new(),
+            details: Vec::new(),
+            brief,
+        };
+        sheet.head(view, asked);
+        sheet.facts(view, asked);
+        sheet
+    }
+
+    fn head(&mut self, view: &RunView, asked: &Asked) {
+        let title = view
+            .step(&asked.step)
+            .and_then(|step| step.outline.title.clone());
+        let step = match title {
+            Some(title) => format!("`{}` {title}", self.step),
+            None => format!("`{}`", self.step),
+        };
+        let (tone, text) = match asked.question {
+            Question::Start => (Tone::Neutral, format!("next: {step}")),
+            Question::Failure => (Tone::Bad, format!("{step} failed")),
+            Question::Manual => (Tone::Odd, format!("by hand: {step}")),
+            Question::Approval => (Tone::Odd, format!("to be approved: {step}")),
+            Question::InDoubt => (
+                Tone::Odd,
+                format!(
+                    "did `{}` take effect? nobody knows: {}",
+                    self.step, asked.why
+                ),
+            ),
+            Question::PointOfNoReturn => (
+                Tone::Odd,
+                format!("`{}` is the point of no return: {}", self.step, asked.why),
+            ),
+        };
+        self.head.push((tone, text));
+        if !self.brief.text.is_empty() {
+            let text = self.brief.text.lines().map(str::to_owned);
+            self.head.extend(text.map(|line| (Tone::Neutral, line)));
+        }
+    }
+
+    fn facts(&mut self, view: &RunView, asked: &Asked) {
+        let brief = &self.brief;
+        let mut facts: Vec<(String, String)> = Vec::new();
+        let mut fact = |name: &str, text: String| {
+            if !text.is_empty() {
+                facts.push((name.to_owned(), text));
+            }
+        };
+        match asked.question {
+            Question::Approval => {
+                fact("who", asked.why.clone());
+                let so_far: Vec<&str> = asked.votes.iter().map(|vote| vote.who.as_str()).collect();
+                fact("agreed", so_far.join(", "));
+                fact("plan", self.digest.chars().take(12).collect());
+            }
+            Question::Manual => {
+                fact("who", brief.by.join(", "));
+                fact("to tick", brief.checklist.join("; "));
+                let asks: Vec<&str> = brief.asks.iter().map(|ask| ask.prompt.as_str()).collect();
+                fact("to type in", asks.join("; "));
+            }
+            Question::Failure => {
+                fact("why", asked.why.clone());
+                let report = view
+                    .step(&asked.step)
+                    .and_then(|step| step.report.as_deref());
+                for one in report.iter().flat_map(|report| &report.evidence) {
+                    if one.verdict != Verdict::Pass {
+                        fact("expected", one.expression.clone());
+                        fact("observed", observed(one));
+                    }
+                }
+                fact("does", brief.does.clone());
+            }
+            Question::Start | Question::PointOfNoReturn | Question::InDoubt => {
+                fact("does", brief.does.clone());
+                fact("expects", brief.expects.join("; "));
+            }
+        }
+        if !matches!(asked.question, Question::Approval) {
+            fact("undo", brief.undo.clone());
+        }
+        fact(
+            "estimate",
+            brief.estimate_s.map(seconds).unwrap_or_default(),
+        );
+        fact("until", brief.until.map(moment).unwrap_or_default());
+        self.facts = facts;
+        let report = view
+            .step(&asked.step)
+            .and_then(|step| step.report.as_deref());
+        self.details.clone_from(&self.brief.shows);
+        if let (Question::Failure, Some(report)) = (asked.question, report) {
+            let result = report.result.to_string();
+            self.details
+                .push(("result".into(), result.chars().take(2_000).collect()));
+            if let Some(output) = &report.output {
+                self.details.push(("output".into(), output.file.clone()));
+            }
+        }
+    }
+
+    /// The question: what it is about, what is known, what may be said. No line is wider than
+    /// `columns`, as long as that is wide enough for a word.
+    pub fn lines(&self, columns: usize, colour: bool) -> Vec<String> {
+        let mut lines = vec![String::new()];
+        for (tone, text) in &self.head {
+            let wrapped = wrap(&shown(text), columns.saturating_sub(2).max(8));
+            lines.extend(
+                wrapped
+                    .iter()
+                    .map(|line| format!("  {}", tone.paint(line, colour))),
+            );
+        }
+        lines.extend(pairs(&self.facts, columns, colour));
+        lines.push(String::new());
+        for (key, words) in self.choices() {
+            lines.extend(pair(&key, &words, columns, 4, 10, colour));
+        }
+        lines
+    }
+
+    /// Everything there is to show.
+    pub fn details(&self, columns: usize, colour: bool) -> Vec<String> {
+        match self.details.is_empty() {
+            true => vec!["  there is nothing more to show".to_owned()],
+            false => pairs(&self.details, columns, colour),
+        }
+    }
+
+    /// What may be said: the letter or word, and what it does.
+    pub fn choices(&self) -> Vec<(String, String)> {
+        let mut all: Vec<(&str, &str)> = match self.question {
+            Question::Start => vec![
+                ("c", "continue: start it"),
+                ("s", "skip it (with a reason, a waiver)"),
+                ("j", "jump to a later step (with a reason)"),
+                ("q", "stop asking in this phase"),
+            ],
+            Question::Failure => vec![
+                ("t", "try again"),
+                (
+                    "s",
+                    "skip: leave it failed and go on (with a reason, a waiver)",
+                ),
+                ("j", "jump to a later step (with a reason)"),
+            ],
+            Question::Manual => vec![
+                ("c", "confirm that it is done"),
+                ("s", "skip it (with a reason, a waiver)"),
+            ],
+            Question::Approval => vec![("a", "approve"), ("x", "reject: the run goes back")],
+            Question::InDoubt => vec![
+                ("done", "it took effect, and counts as done"),
+                ("not-done", "it did not: do it"),
+                ("retry", "it may have, and may be done again"),
+                ("rollback", "go back, its undo included"),
+                ("abort", "stop here"),
+            ],
+            Question::PointOfNoReturn => vec![
+                (&self.code, "cross it (this run's code)"),
+                ("rollback", "go back"),
+                ("abort", "stop here"),
+            ],
+        };
+        if self.question == Question::Failure && self.helps {
+            all.push(("g", "look: run the diagnoses of the runbook"));
+        }
+        if !matches!(self.question, Question::InDoubt | Question::PointOfNoReturn) {
+            all.push(("r", "roll back (with a reason)"));
+            all.push(("x", "abort: stop here and leave everything as it is"));
+            if self.question == Question::Approval {
+                all.pop();
+            }
+        }
+        all.push(("d", "details"));
+        all.push(("p", "pause: leave the run parked"));
+        all.iter()
+            .map(|(key, words)| ((*key).to_owned(), (*words).to_owned()))
+            .collect()
+    }
+
+    /// What a typed word means; `None`: nothing. Silence is never consent.
+    pub fn choice(&self, typed: &str) -> Option<Choice> {
+        let typed = typed.trim().to_lowercase();
+        let step = self.step.clone();
+        let answer = |answer: Answer| Order::Answer {
+            step: step.clone(),
+            answer,
+            code: None,
+        };
+        match typed.as_str() {
+            "d" | "details" => return Some(Choice::Details),
+            "p" | "pause" | "leave" => return Some(Choice::Leave),
+            _ => {}
+        }
+        let word = |wanted: &[Answer]| {
+            let found = wanted.iter().find(|answer| answer.word() == typed);
+            found.map(|found| Choice::Reasoned(answer(*found)))
+        };
+        match self.question {
+            Question::InDoubt => word(Question::InDoubt.answers()),
+            Question::PointOfNoReturn if typed.to_uppercase() == self.code => {
+                Some(Choice::Reasoned(Order::Answer {
+                    step,
+                    answer: Answer::Proceed,
+                    code: Some(self.code.clone()),
+                }))
+            }
+            Question::PointOfNoReturn => word(&[Answer::Rollback, Answer::Abort]),
+            Question::Approval => match typed.as_str() {
+                "a" | "approve" => Some(Choice::Vote(true)),
+                "x" | "reject" => Some(Choice::Vote(false)),
+                "r" | "rollback" => Some(Choice::Reasoned(answer(Answer::Rollback))),
+                _ => None,
+            },
+            Question::Start | Question::Failure | Question::Manual => {
+                self.guided_choice(&typed, &answer)
+            }
+        }
+    }
+
+    fn guided_choice(&self, typed: &str, answer: &dyn Fn(Answer) -> Order) -> Option<Choice> {
+        Some(match (typed, self.question) {
+            ("c" | "continue", Question::Start) => Choice::Order(answer(Answer::Proceed)),
+            ("c" | "confirm" | "continue", Question::Manual) => Choice::Confirm,
+            ("t" | "retry" | "try", Question::Failure) => Choice::Order(answer(Answer::Retry)),
+            ("s" | "skip", _) => Choice::Reasoned(answer(Answer::Skip)),
+            ("j" | "jump", Question::Start | Question::Failure) => Choice::Jump,
+            ("q" | "quiet", Question::Start) => Choice::Order(Order::Guide {
+                phase: Some(self.phase.clone()),
+                on: false,
+            }),
+            ("g" | "look", Question::Failure) if self.helps => Choice::Order(Order::Diagnose {
+                step: self.step.clone(),
+            }),
+            ("r" | "rollback", _) => Choice::Reasoned(answer(Answer::Rollback)),
+            ("x" | "abort", _) => Choice::Reasoned(answer(Answer::Abort)),
+            _ => return None,
+        })
+    }
+
+    /// What stands before the place where one types.
+    pub fn cursor(&self) -> String {
+        let keys: Vec<String> = self.choices().into_iter().map(|(key, _)| key).collect();
+        let keys = keys.join("/");
+        match width(&keys) {
+            0..=16 => format!("  {keys}? "),
+            _ => "  > ".into(),
+        }
+    }
+}
+
+fn pairs(pairs: &[(String, String)], columns: usize, colour: bool) -> Vec<String> {
+    let names = pairs.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
+    pairs
+        .iter()
+        .flat_map(|(name, text)| pair(name, text, columns, 4, names.clamp(8, 14), colour))
+        .collect()
+}
+
+/// A name and its text, wrapped beside it where there is room, else below.
+fn pair(
+    name: &str,
+    text: &str,
+    columns: usize,
+    indent: usize,
+    names: usize,
+    colour: bool,
+) -> Vec<String> {
+    let name = shown(name).into_owned();
+    let beside = columns.saturating_sub(indent + names + 2);
+    let narrow = beside < 20;
+    let room = if narrow {
+        columns.saturating_sub(indent + 2).max(8)
+    } else {
+        beside
+    };
+    let mut wrapped: Vec<String> = Vec::new();
+    for line in text.lines() {
+        wrapped.extend(wrap(&shown(line), room));
+    }
+    let label = Tone::Quiet.paint(&name, colour);
+    let pad = " ".repeat(indent);
+    if narrow {
+        let mut lines = vec![format!("{pad}{label}")];
+        lines.extend(wrapped.iter().map(|line| format!("{pad}  {line}")));
+        return lines;
+    }
+    let gap = " ".repeat(names.saturating_sub(width(&name)) + 2);
+    let under = " ".repeat(indent + names + 2);
+    let mut lines = Vec::with_capacity(wrapped.len());
+    for (at, line) in wrapped.iter().enumerate() {
+        lines.push(match at {
+            0 => format!("{pad}{label}{gap}{line}"),
+            _ => format!("{under}{line}"),
+        });
+    }
+    if lines.is_empty() {
+        lines.push(format!("{pad}{label}"));
+    }
+    lines
+}
