@@ -96,7 +96,13 @@ impl Ready {
         let (desk, subscribers) = match asks {
             true => {
                 let (said, desk) = tokio::sync::mpsc::unbounded_channel();
-                let shown = Desk::new(&self.run, look(), said, self.run_dir(), self.helps());
+                let shown = Desk::new(
+                    &self.run,
+                    look(),
+                    said,
+                    self.run_dir(),
+                    self.plan.runbook.troubleshooting.clone(),
+                );
                 (Some(desk), vec![Box::new(shown) as Box<dyn Subscriber>])
             }
             false => (None, subscribers(self.json, &self.run)),
@@ -116,14 +122,6 @@ impl Ready {
             desk,
             subscribers,
         }
-    }
-
-    /// Steps for which the runbook says what to look at when they fail.
-    fn helps(&self) -> Vec<String> {
-        let troubles = self.plan.runbook.troubleshooting.iter();
-        let troubles = troubles.filter(|trouble| !trouble.diagnose.is_empty());
-        let steps = troubles.flat_map(|trouble| &trouble.steps);
-        steps.map(|step| step.value.clone()).collect()
     }
 
     /// Whether there is somebody to ask.

@@ -19,6 +19,7 @@ use crate::event::{Event, EventKind, OperatorEvent, Order, RunStatus, StepEvent}
 use crate::front::progress::Shown;
 use crate::front::prompt::Sheet;
 use crate::front::{Look, Plain, Progress};
+use crate::runbook::model::Trouble;
 use crate::view::{Asked, RunView};
 
 /// What shows the run between questions.
@@ -76,8 +77,8 @@ pub(super) struct Desk {
     talks: Option<Sender<Box<Sheet>>>,
     withdrawn: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
-    /// Steps for which the runbook says what to look at.
-    helps: Vec<String>,
+    /// What the runbook says about failures.
+    troubles: Vec<Trouble>,
 }
 
 impl Desk {
@@ -87,7 +88,7 @@ impl Desk {
         look: Look,
         said: UnboundedSender<Said>,
         run_dir: PathBuf,
-        helps: Vec<String>,
+        troubles: Vec<Trouble>,
     ) -> Self {
         let live = if look.live {
             Progress::start(look.colour).ok()
@@ -121,7 +122,7 @@ impl Desk {
             talks: thread.is_ok().then_some(talks),
             withdrawn,
             thread: thread.ok(),
-            helps,
+            troubles,
         }
     }
 
@@ -172,8 +173,7 @@ impl Desk {
             .iter()
             .find(|one| one.step == step && one.at == at);
         let Some(asked) = asked else { return };
-        let id = step.split('[').next().unwrap_or(&step);
-        let sheet = Sheet::of(&self.view, asked, self.helps.iter().any(|one| one == id));
+        let sheet = Sheet::of(&self.view, asked, &self.troubles);
         let Some(talks) = &self.talks else { return };
         self.withdrawn.store(false, Ordering::Relaxed);
         let mut counter = self.lock();

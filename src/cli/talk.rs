@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::evidence;
 use crate::engine::mail::{Letter, Said};
-use crate::event::{Confirmation, Order, Question, Vote};
+use crate::event::{Confirmation, Order, Vote};
 use crate::front::escape::shown;
 use crate::front::prompt::{Choice, Sheet};
 use crate::runbook::gate::Ask;
@@ -66,10 +66,7 @@ impl Talk {
 
     fn answer(&self, sheet: &Sheet) -> Result<Said, Silence> {
         self.say(&sheet.lines(columns(), self.colour));
-        let strict = matches!(
-            sheet.question,
-            Question::InDoubt | Question::PointOfNoReturn
-        );
+        let strict = sheet.is_strict();
         if strict {
             self.say(&["    an empty line leaves the run parked".to_owned()]);
         }
@@ -83,6 +80,7 @@ impl Talk {
             }
             match sheet.choice(&typed) {
                 None => self.say(&[format!("  `{}` is no answer here", shown(&typed))]),
+                Some(Choice::Help) => self.say(&sheet.menu(columns(), self.colour)),
                 Some(Choice::Details) => self.say(&sheet.details(columns(), self.colour)),
                 Some(choice) => {
                     if let Some(said) = self.chosen(sheet, choice)? {
@@ -99,7 +97,7 @@ impl Talk {
         let order = |order: Order, reason: Option<String>| Said::Order(Letter { order, reason });
         Ok(match choice {
             Choice::Leave => Some(Said::Leave),
-            Choice::Details => None,
+            Choice::Details | Choice::Help => None,
             Choice::Order(what) => Some(order(what, None)),
             Choice::Reasoned(what) => self.reason()?.map(|reason| order(what, Some(reason))),
             Choice::Jump => self

@@ -1,6 +1,8 @@
 //! Diagnoses: what the runbook says to look at when a step fails, looked at one after another. They
 //! read only, and what comes of them decides nothing.
 
+use serde_json::Value;
+
 use super::executor::Executor;
 use super::job::{Job, READING_TIMEOUT};
 use super::judge;
@@ -59,9 +61,18 @@ async fn look(job: &Job) -> Look {
         Ok(value) => Look {
             what,
             ok: true,
-            seen: bounded(judge::hidden_json(value, masker).to_string()),
+            seen: bounded(printed(&judge::hidden_json(value, masker))),
         },
         Err(error) => failed(what, &job.failure(&error).message, job),
+    }
+}
+
+/// What a program printed, or the result as it is.
+fn printed(value: &Value) -> String {
+    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    match value.get("stdout") {
+        Some(_) => format!("{}{}", text("stdout"), text("stderr")),
+        None => value.to_string(),
     }
 }
 

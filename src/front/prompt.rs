@@ -9,6 +9,7 @@ use super::look::Tone;
 use super::text::{moment, seconds, width, wrap};
 use crate::event::{Answer, Brief, Order, Question};
 use crate::expr::Verdict;
+use crate::runbook::model::Trouble;
 use crate::view::{Asked, RunView};
 
 /// One question, ready to be shown.
@@ -32,6 +33,8 @@ pub struct Sheet {
     pub code: String,
     /// Whether the runbook says what to look at when this step fails.
     pub helps: bool,
+    /// What the runbook says about failures of this step: what is seen, and what may help.
+    pub troubles: Vec<(String, Vec<String>)>,
     head: Vec<(Tone, String)>,
     facts: Vec<(String, String)>,
     details: Vec<(String, String)>,
@@ -52,13 +55,19 @@ pub enum Choice {
     Jump,
     /// Show everything.
     Details,
+    /// Show what each choice does.
+    Help,
     /// Leave the run standing still.
     Leave,
 }
 
 impl Sheet {
     /// The sheet for a question of a run.
-    pub fn of(view: &RunView, asked: &Asked, helps: bool) -> Self {
+    pub fn of(view: &RunView, asked: &Asked, troubles: &[Trouble]) -> Self {
+        let id = asked.step.split('[').next().unwrap_or(&asked.step);
+        let mine = |trouble: &&Trouble| trouble.steps.iter().any(|step| **step == id);
+        let failed = asked.question == Question::Failure;
+        let mine: Vec<&Trouble> = troubles.iter().filter(|_| failed).filter(mine).collect();
         let brief = asked.brief.as_deref().cloned().unwrap_or_default();
         let phase = view.phase_of(&asked.step);
         let mut sheet = Self {
@@ -69,7 +78,11 @@ impl Sheet {
             nonce: asked.nonce.clone(),
             digest: view.header.digest.clone(),
             code: crate::plan::short_code(&view.id, &view.header.digest),
-            helps,
+            helps: mine.iter().any(|trouble| !trouble.diagnose.is_empty()),
+            troubles: mine
+                .iter()
+                .map(|trouble| (trouble.symptom.value.clone(), trouble.solutions.clone()))
+                .collect(),
             head: Vec::new(),
             facts: Vec::new(),
             details: Vec::new(),
@@ -187,11 +200,42 @@ impl Sheet {
             );
         }
         lines.extend(pairs(&self.facts, columns, colour));
+        for (symptom, solutions) in &self.troubles {
+            lines.extend(pair("symptom", symptom, columns, 4, 8, colour));
+            for solution in solutions {
+                lines.extend(pair("try", solution, columns, 4, 8, colour));
+            }
+        }
         lines.push(String::new());
-        for (key, words) in self.choices() {
-            lines.extend(pair(&key, &words, columns, 4, 10, colour));
+        match self.is_strict() {
+            true => lines.extend(self.menu(columns, colour)),
+            false => {
+                let short: Vec<String> = self
+                    .choices()
+                    .into_iter()
+                    .map(|(key, words)| {
+                        let word = words.split([':', '(']).next().unwrap_or(&words);
+                        format!("{key} {}", word.trim_end())
+                    })
+                    .chain(["? help".to_owned()])
+                    .collect();
+                lines.extend(flow(&short, columns));
+            }
         }
         lines
+    }
+
+    /// Whether a wrong answer could not be made good: then nothing is said in short.
+    pub fn is_strict(&self) -> bool {
+        matches!(self.question, Question::InDoubt | Question::PointOfNoReturn)
+    }
+
+    /// Every choice, with what it does.
+    pub fn menu(&self, columns: usize, colour: bool) -> Vec<String> {
+        let choices = self.choices().into_iter();
+        choices
+            .flat_map(|(key, words)| pair(&key, &words, columns, 4, 10, colour))
+            .collect()
     }
 
     /// Everything there is to show.
@@ -265,6 +309,7 @@ impl Sheet {
         };
         match typed.as_str() {
             "d" | "details" => return Some(Choice::Details),
+            "?" | "h" | "help" => return Some(Choice::Help),
             "p" | "pause" | "leave" => return Some(Choice::Leave),
             _ => {}
         }
@@ -323,6 +368,21 @@ impl Sheet {
             _ => "  > ".into(),
         }
     }
+}
+
+/// Short texts side by side, three spaces apart, as many as fit in a line.
+fn flow(texts: &[String], columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for text in texts {
+        match lines.last_mut() {
+            Some(line) if width(line) + 3 + width(text) <= columns => {
+                line.push_str("   ");
+                line.push_str(text);
+            }
+            _ => lines.push(format!("    {text}")),
+        }
+    }
+    lines
 }
 
 fn pairs(pairs: &[(String, String)], columns: usize, colour: bool) -> Vec<String> {

@@ -4,7 +4,7 @@ use super::super::escape::shown;
 use super::super::look::Tone;
 use super::words::hint;
 use super::{Line, Teller};
-use crate::event::{OperatorEvent, Order, Resolution, RollbackEvent, StepEvent};
+use crate::event::{Answer, OperatorEvent, Order, Question, Resolution, RollbackEvent, StepEvent};
 
 impl Teller {
     pub(super) fn doubt(&self, event: &StepEvent, at: i64, lines: &mut Vec<Line>) {
@@ -29,6 +29,12 @@ impl Teller {
                     " whether it took effect".to_owned(),
                 );
             }
+            // whoever guides the run has it before their eyes
+            StepEvent::Asked {
+                question: Question::Start,
+                ..
+            } => {}
+            StepEvent::Approved { reason, .. } if reason.is_empty() => {}
             StepEvent::Asked { question, why, .. } => {
                 let asked = question.words();
                 say(Tone::Odd, "asks:", format!(" {asked} ({})", shown(why)));
@@ -56,14 +62,15 @@ impl Teller {
             StepEvent::Diagnosed { looks, .. } => {
                 for look in looks {
                     let tone = if look.ok { Tone::Neutral } else { Tone::Odd };
-                    say(
-                        tone,
-                        "looked:",
-                        format!(" {}: {}", shown(&look.what), shown(&look.seen)),
-                    );
+                    say(tone, "looked:", format!(" {}", shown(&look.what)));
                 }
             }
             _ => {}
+        }
+        if let StepEvent::Diagnosed { looks, .. } = event {
+            for line in looks.iter().flat_map(|look| look.seen.lines()) {
+                lines.push(Line::detail("seen", line));
+            }
         }
     }
 
@@ -112,6 +119,16 @@ impl Teller {
 
     pub(super) fn operator(&self, event: &OperatorEvent, at: i64, lines: &mut Vec<Line>) {
         let (tone, word, rest) = match event {
+            // what follows from it says it all
+            OperatorEvent::Ordered {
+                order:
+                    Order::Answer {
+                        answer: Answer::Proceed,
+                        ..
+                    },
+                reason: None,
+                ..
+            } => return,
             OperatorEvent::Ordered { by, order, reason } => {
                 let why = reason
                     .as_ref()
