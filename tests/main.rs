@@ -21,6 +21,8 @@ mod faults_input;
 mod faults_redis;
 mod faults_secrets;
 mod faults_table;
+mod gates;
+mod guided;
 mod hybrid_cache;
 mod limits;
 mod orders;

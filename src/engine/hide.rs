@@ -3,7 +3,7 @@
 
 use super::judge::{hidden, masked};
 use crate::event::{
-    EventKind, Failure, How, OperatorEvent, RollbackEvent, RunEvent, SkipReason, StepEvent,
+    EventKind, Failure, How, OperatorEvent, Order, RollbackEvent, RunEvent, SkipReason, StepEvent,
 };
 use crate::secret::Masker;
 
@@ -64,7 +64,12 @@ fn step(event: StepEvent, masker: &Masker) -> StepEvent {
                 }
                 StepEvent::Asked { why, .. } => *why = hidden(why, masker),
                 StepEvent::Resolved { how, .. } => person(how, masker),
-                StepEvent::Approved { reason, .. } => *reason = hidden(reason, masker),
+                StepEvent::Approved { reason, .. }
+                | StepEvent::Accepted { reason, .. }
+                | StepEvent::Skipped {
+                    reason: SkipReason::Person { reason, .. },
+                    ..
+                } => *reason = hidden(reason, masker),
                 _ => {}
             }
             other
@@ -94,12 +99,38 @@ fn person(how: &mut How, masker: &Masker) {
 
 fn operator(mut event: OperatorEvent, masker: &Masker) -> OperatorEvent {
     match &mut event {
-        OperatorEvent::Ordered {
-            reason: Some(reason),
-            ..
-        } => *reason = hidden(reason, masker),
-        OperatorEvent::Refused { why, .. } => *why = hidden(why, masker),
-        OperatorEvent::Ordered { .. } => {}
+        OperatorEvent::Ordered { order, reason, .. } => {
+            words_of(order, masker);
+            if let Some(reason) = reason {
+                *reason = bounded(hidden(reason, masker));
+            }
+        }
+        OperatorEvent::Refused { order, why, .. } => {
+            words_of(order, masker);
+            *why = bounded(hidden(why, masker));
+        }
     }
     event
+}
+
+/// What people typed, in the order itself.
+fn words_of(order: &mut Order, masker: &Masker) {
+    let optional = |text: &mut Option<String>| {
+        if let Some(text) = text {
+            *text = bounded(hidden(text, masker));
+        }
+    };
+    match order {
+        Order::Approve { vote, .. } | Order::Reject { vote, .. } => optional(&mut vote.comment),
+        Order::Confirm { confirmation, .. } => {
+            optional(&mut confirmation.note);
+            for value in confirmation.values.values_mut() {
+                *value = masker.json(value.take());
+            }
+        }
+        Order::Note { note } => note.text = bounded(hidden(&note.text, masker)),
+        Order::Sign { signature } => optional(&mut signature.comment),
+        Order::CloseOut { close_out } => optional(&mut close_out.comment),
+        _ => {}
+    }
 }

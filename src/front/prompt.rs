@@ -251,21 +251,24 @@ impl Sheet {
         let mut all: Vec<(&str, &str)> = match self.question {
             Question::Start => vec![
                 ("c", "continue: start it"),
-                ("s", "skip it (with a reason, a waiver)"),
-                ("j", "jump to a later step (with a reason)"),
-                ("q", "stop asking in this phase"),
+                ("s", "skip (with a reason, a waiver)"),
+                ("j", "jump (to a later step, with a reason)"),
+                ("q", "quiet: stop asking in this phase"),
             ],
             Question::Failure => vec![
-                ("t", "try again"),
+                (
+                    "t",
+                    "try again (it may ask first whether something is left of it)",
+                ),
                 (
                     "s",
                     "skip: leave it failed and go on (with a reason, a waiver)",
                 ),
-                ("j", "jump to a later step (with a reason)"),
+                ("j", "jump (to a later step, with a reason)"),
             ],
             Question::Manual => vec![
                 ("c", "confirm that it is done"),
-                ("s", "skip it (with a reason, a waiver)"),
+                ("s", "skip (with a reason, a waiver)"),
             ],
             Question::Approval => vec![("a", "approve"), ("x", "reject: the run goes back")],
             Question::InDoubt => vec![

@@ -295,6 +295,19 @@ impl RunState {
         self.gates.get(&self.plan.key(name)?)?.until
     }
 
+    /// A gate of which the time is over.
+    pub(super) fn late_gate(&self, now: i64) -> Option<StepKey> {
+        let late = |gate: &GateState| gate.until.is_some_and(|until| now >= until);
+        let mut late: Vec<StepKey> = self
+            .gates
+            .iter()
+            .filter(|(_, gate)| late(gate))
+            .map(|(key, _)| *key)
+            .collect();
+        late.sort_unstable();
+        late.first().copied()
+    }
+
     /// Whether a run that can start nothing else waits for people alone.
     pub(super) fn only_gates(&self) -> bool {
         !self.gates.is_empty() && self.in_flight == 0 && self.waiting == 0 && !self.taking()

@@ -25,11 +25,23 @@ pub struct Terminal {
     seen: Arc<Mutex<String>>,
     closed: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
+    /// Up to where [`Terminal::asked`] has read.
+    read: usize,
 }
 
 impl Terminal {
     /// Starts `ferry` with these words in a directory.
     pub fn start(dir: &Arc<TempDir>, words: &[&str]) -> Self {
+        Self::shaped(dir, words, (24, 80), "xterm")
+    }
+
+    /// The same at a terminal of so many rows and columns, and of this kind.
+    pub fn shaped(
+        dir: &Arc<TempDir>,
+        words: &[&str],
+        (rows, columns): (u16, u16),
+        term: &str,
+    ) -> Self {
         // no child may have this end open: closing it here has to close the terminal
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let master = posix_openpt(flags).unwrap();
@@ -46,13 +58,15 @@ impl Terminal {
         let end = |file: &File| Stdio::from(file.try_clone().unwrap());
         // makes it the leader of a session whose terminal is its standard input
         let child = Command::new("setsid")
-            .args(["--ctty", env!("CARGO_BIN_EXE_ferry")])
+            .args(["--ctty", "sh", "-c"])
+            .arg(format!("stty rows {rows} cols {columns}; exec \"$@\""))
+            .args(["sh", env!("CARGO_BIN_EXE_ferry")])
             .args(words)
             .current_dir(dir.path())
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("HOME", dir.path())
-            .env("TERM", "xterm")
+            .env("TERM", term)
             .stdin(end(&keyboard))
             .stdout(end(&keyboard))
             .stderr(end(&keyboard))
@@ -85,7 +99,33 @@ impl Terminal {
             seen,
             closed,
             reader: Some(reader),
+            read: 0,
         }
+    }
+
+    /// Waits until this is shown after all that was waited for before; what came up to it.
+    pub fn asked(&mut self, text: &str) -> String {
+        let until = Instant::now() + LONGEST;
+        loop {
+            let seen = self.seen();
+            let new = &seen[self.read..];
+            if let Some(at) = new.find(text) {
+                let found = plain(&new[..at + text.len()]);
+                self.read += at + text.len();
+                return found;
+            }
+            assert!(Instant::now() < until, "`{text}` never came:\n{seen}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until this is asked, and types an answer to it, with its end of line.
+    pub fn answers(&mut self, question: &str, answer: &str) -> String {
+        let found = self.asked(question);
+        // what is typed while a question comes up is dropped
+        std::thread::sleep(Duration::from_millis(60));
+        self.types(&format!("{answer}\r"));
+        found
     }
 
     /// Presses keys.
@@ -130,6 +170,12 @@ impl Terminal {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Without colours.
+pub fn plain(text: &str) -> String {
+    let colours = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
+    colours.replace_all(text, "").into_owned()
 }
 
 impl Drop for Terminal {

@@ -183,9 +183,9 @@ impl RunState {
     /// What follows from the state as it is: one thing at a time.
     fn follow(&self, now: i64) -> Decision {
         match self.status {
-            RunStatus::Running if self.goes_on() => {
-                self.start_something(now).unwrap_or_else(|| self.end_well())
-            }
+            RunStatus::Running if self.goes_on() => self
+                .start_something(now)
+                .unwrap_or_else(|| self.end_well(now)),
             RunStatus::Running | RunStatus::Cancelling if self.in_flight == 0 && !self.taking() => {
                 self.halt()
             }
@@ -372,7 +372,10 @@ impl RunState {
     }
 
     /// When all phases are over: the last snapshots, then the end.
-    fn end_well(&self) -> Decision {
+    fn end_well(&self, now: i64) -> Decision {
+        if let Some(late) = self.late_gate(now) {
+            return self.gate_due(late, now);
+        }
         if self.only_gates() && !self.attended {
             let reason = Parking::Question;
             return Decision::event(RunEvent::Parked { reason });

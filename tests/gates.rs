@@ -1,0 +1,476 @@
+//! Steps that wait for people, without a terminal: what counts as a decision, what is refused, and what
+//! becomes of one that nobody makes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferry::event::{EventKind, RunEvent, StepEvent};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::ferry::{Ferry, Ran};
+
+fn tell(dir: &Arc<TempDir>, words: &[&str]) -> Ran {
+    Ferry::again(dir).command(words).run()
+}
+
+fn run_of(dir: &Arc<TempDir>) -> String {
+    let mut runs = std::fs::read_dir(dir.path().join("state/runs")).unwrap();
+    let name = runs.next().unwrap().unwrap().file_name();
+    name.to_string_lossy().into_owned()
+}
+
+/// A run that stands at its first gate.
+fn parked(steps: &str) -> (Arc<TempDir>, String) {
+    let ran = Ferry::new().steps(steps).run().code(13);
+    let dir = Arc::clone(&ran.dir);
+    let run = run_of(&dir);
+    (dir, run)
+}
+
+/// What the journal says of the last order: taken or refused, and why.
+fn refused(ran: &Ran) -> String {
+    ran.words()
+        .iter()
+        .rfind(|word| word.starts_with("operator."))
+        .cloned()
+        .unwrap_or_default()
+}
+
+const APPROVAL: &str = "
+    - { id: before, shell: echo before >> ledger, undo: [{ shell: echo undo-before >> ledger }] }
+    - { id: go, approve: { by: [ana, bob], min: 2 } }
+    - { id: after, shell: echo after >> ledger, undo: none }
+";
+
+#[test]
+fn an_approval_takes_as_many_as_it_says_and_each_once() {
+    let (dir, run) = parked(APPROVAL);
+    let approve = |who: &str| tell(&dir, &["approve", &run, "go", "--as", who]);
+    approve("ana").success();
+    let twice = approve("ana").code(64);
+    assert!(
+        twice.stderr.contains("`ana` has agreed already"),
+        "{}",
+        twice.stderr
+    );
+    let stranger = approve("eve").code(64);
+    assert!(
+        stranger
+            .stderr
+            .contains("`eve` may not decide: it is for ana, bob"),
+        "{}",
+        stranger.stderr
+    );
+    assert_eq!(
+        tell(&dir, &["resume"]).code(13).ledger(),
+        ["before"],
+        "one is not two"
+    );
+    let ran = tell(
+        &dir,
+        &["approve", &run, "go", "--as", "bob", "--comment", "go on"],
+    )
+    .success();
+    assert_eq!(ran.result("go")["by"], json!(["ana", "bob"]));
+    assert_eq!(ran.result("go")["votes"][1]["comment"], "go on");
+    let ran = tell(&dir, &["resume"]).success();
+    assert_eq!(ran.ledger(), ["before", "after"]);
+}
+
+#[test]
+fn one_rejection_goes_back() {
+    let (dir, run) = parked(APPROVAL);
+    tell(&dir, &["approve", &run, "go", "--as", "ana"]).success();
+    let words = [
+        "reject",
+        &run,
+        "go",
+        "--as",
+        "bob",
+        "--comment",
+        "not tonight",
+    ];
+    let ran = tell(&dir, &words).success();
+    assert!(
+        ran.failure().contains("bob rejected it: not tonight"),
+        "{}",
+        ran.failure()
+    );
+    let ran = tell(&dir, &["rollback", &run]).code(11);
+    assert_eq!(ran.ledger(), ["before", "undo-before"]);
+    let late = tell(&dir, &["approve", &run, "go", "--as", "ana"]).code(64);
+    assert!(late.stderr.contains("asks nothing"), "{}", late.stderr);
+}
+
+// O05: each is refused, and each refusal is in the journal
+
+#[test]
+fn a_decision_on_another_plan_or_another_question_is_none() {
+    let (dir, run) = parked(APPROVAL);
+    let other = tell(
+        &dir,
+        &["approve", &run, "go", "--as", "ana", "--plan", "0123abcd"],
+    )
+    .code(64);
+    assert!(
+        other.stderr.contains("it is for the plan 0123abcd"),
+        "{}",
+        other.stderr
+    );
+    assert!(
+        refused(&other).starts_with("operator.refused approve"),
+        "{:?}",
+        other.words()
+    );
+    // the plan that it is, by a beginning of its digest
+    let digest = digest(&other);
+    tell(
+        &dir,
+        &[
+            "approve",
+            &run,
+            "go",
+            "--as",
+            "ana",
+            "--plan",
+            &digest[..12],
+        ],
+    )
+    .success();
+    // a vote that was put into the inbox by hand, with the number of no question
+    forge(&dir, &run, "bob", &digest, "000000000000");
+    let ran = tell(&dir, &["status"]);
+    assert_eq!(ran.ledger(), ["before"]);
+    let ran = tell(&dir, &["resume"]).code(13);
+    assert!(
+        ran.words()
+            .iter()
+            .any(|word| word == "operator.refused approve"),
+        "{:?}",
+        ran.words()
+    );
+    assert_eq!(ran.ledger(), ["before"]);
+}
+
+/// The plan's digest, from the journal.
+fn digest(ran: &Ran) -> String {
+    let found = ran.journal.iter().find_map(|event| match &event.kind {
+        EventKind::Run(RunEvent::Planned(planned)) => Some(planned.digest.clone()),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+/// Puts a vote into the inbox as no command would.
+fn forge(dir: &Arc<TempDir>, run: &str, who: &str, digest: &str, nonce: &str) {
+    let order = json!({ "order": { "approve": {
+        "step": "go",
+        "vote": { "who": who, "digest": digest, "nonce": nonce, "key": "SHA256:forged" },
+    } } });
+    send(dir, run, &order);
+}
+
+fn send(dir: &Arc<TempDir>, run: &str, letter: &Value) {
+    use ferry::store::Store;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = ferry::store::SqliteStore::open(&dir.path().join("state"))
+            .await
+            .unwrap();
+        store.send(run, 1, "mallory", letter.clone()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_decision_for_another_run_is_none_here() {
+    let (first, run) = parked(APPROVAL);
+    let (second, other) = parked(APPROVAL);
+    let ran = tell(&first, &["status"]).success();
+    let nonce = ran.journal.iter().find_map(|event| match &event.kind {
+        EventKind::Step(StepEvent::Asked { nonce, .. }) => Some(nonce.clone()),
+        _ => None,
+    });
+    let nonce = nonce.unwrap();
+    let digest = digest(&ran);
+    // the same runbook, the same plan, the same person: and yet another question
+    forge(&second, &other, "ana", &digest, &nonce);
+    forge(&second, &other, "bob", &digest, &nonce);
+    let ran = tell(&second, &["resume"]).code(13);
+    assert_eq!(ran.ledger(), ["before"]);
+    drop((first, run));
+}
+
+#[test]
+fn who_carries_it_out_does_not_approve_it() {
+    let (dir, run) = parked("- { id: go, approve: { by: [ana], not_by: operator } }");
+    let own = tell(&dir, &["approve", &run, "go", "--as", "ana"]).code(64);
+    assert!(
+        own.stderr
+            .contains("who carries the run out may not approve it"),
+        "{}",
+        own.stderr
+    );
+}
+
+#[test]
+fn silence_rejects() {
+    let ran = Ferry::new()
+        .steps(
+            "
+            - { id: before, shell: echo before >> ledger, undo: [{ shell: echo undo >> ledger }] }
+            - { id: go, approve: { by: [ana] }, timeout: 400ms }
+            - { id: after, shell: echo after >> ledger, undo: none }
+            ",
+        )
+        .args(["--wait"])
+        .run()
+        .code(11);
+    assert_eq!(ran.ledger(), ["before", "undo"]);
+    assert!(
+        ran.failure().contains("nobody decided within"),
+        "{}",
+        ran.failure()
+    );
+}
+
+#[test]
+fn silence_rejects_also_while_no_engine_is_there() {
+    let (dir, run) = parked("- { id: go, approve: { by: [ana] }, timeout: 300ms }");
+    std::thread::sleep(Duration::from_millis(400));
+    let late = tell(&dir, &["approve", &run, "go", "--as", "ana"]).code(64);
+    assert!(late.stderr.contains("it is too late"), "{}", late.stderr);
+    let ran = tell(&dir, &["resume"]).code(11);
+    assert!(
+        ran.failure().contains("nobody decided within"),
+        "{}",
+        ran.failure()
+    );
+}
+
+const MANUAL: &str = r#"
+    - id: hand
+      manual:
+        text: Switch the load balancer.
+        checklist: [the old pool is empty, the new pool is green]
+        ask: [{ name: version, matches: "v[0-9]+" }, { name: seats, type: int, max: 9 }]
+        evidence: true
+    - id: use
+      shell: echo "$V $S" >> ledger
+      env:
+        V: '${{ steps["hand"].result.values.version }}'
+        S: '${{ string(steps["hand"].result.values.seats + 1) }}'
+      undo: none
+"#;
+
+#[test]
+fn a_manual_step_takes_all_that_it_asks_for() {
+    let (dir, run) = parked(MANUAL);
+    std::fs::write(dir.path().join("photo.png"), b"\x89PNG not really").unwrap();
+    let confirm = |more: &[&str]| {
+        let mut words = vec!["confirm", &run, "hand", "--as", "ana"];
+        words.extend(more);
+        tell(&dir, &words)
+    };
+    for (more, why) in [
+        (&["--all"][..], "`version` is missing"),
+        (
+            &["--tick", "1", "--value", "version=v1", "--value", "seats=2"],
+            "not ticked yet: `the new pool is green`",
+        ),
+        (
+            &["--all", "--value", "version=1", "--value", "seats=2"],
+            "`version` does not match `v[0-9]+`",
+        ),
+        (
+            &["--all", "--value", "version=v1", "--value", "seats=20"],
+            "`seats` is at most 9",
+        ),
+        (
+            &["--all", "--value", "version=v1", "--value", "seats=2"],
+            "evidence is missing: a note, or a file",
+        ),
+        (&["--all", "--value", "more=1"], "`more` is not asked for"),
+        (
+            &["--tick", "7"],
+            "`7` is no entry of the checklist of `hand`",
+        ),
+        (
+            &["--all", "--file", "nowhere.png"],
+            "`nowhere.png`: No such file or directory",
+        ),
+    ] {
+        let ran = confirm(more).code(64);
+        assert!(ran.stderr.contains(why), "{more:?}: {}", ran.stderr);
+    }
+    let all = [
+        "--tick",
+        "2",
+        "--tick",
+        "the old pool is empty",
+        "--value",
+        "version=v7",
+    ];
+    let ran =
+        confirm(&[&all[..], &["--value", "seats=2", "--file", "photo.png"]].concat()).success();
+    let result = ran.result("hand");
+    assert_eq!(result["by"], "ana");
+    assert_eq!(result["values"], json!({ "version": "v7", "seats": 2 }));
+    assert_eq!(result["file"]["name"], "photo.png");
+    let kept = ran.run_dir().join(result["file"]["file"].as_str().unwrap());
+    assert_eq!(std::fs::read(kept).unwrap(), b"\x89PNG not really");
+    let ran = tell(&dir, &["resume"]).success();
+    assert_eq!(ran.ledger(), ["v7 3"]);
+}
+
+#[test]
+fn a_decision_from_another_terminal_sets_a_waiting_run_going_at_once() {
+    let going = Ferry::new().steps(APPROVAL).args(["--wait"]).start();
+    let dir = going.shared();
+    going.until("ledger", "before");
+    going.until_true("the gate is open", || {
+        let words = tell(&dir, &["status"]).words();
+        words.contains(&"step.asked go approval".to_owned())
+    });
+    let run = run_of(&dir);
+    // two at once: one effective decision each, both in the journal
+    let votes: Vec<_> = ["ana", "bob", "ana"]
+        .map(|who| {
+            let (dir, run) = (Arc::clone(&dir), run.clone());
+            std::thread::spawn(move || tell(&dir, &["approve", &run, "go", "--as", who]).code)
+        })
+        .into_iter()
+        .map(|vote| vote.join().unwrap())
+        .collect();
+    let ran = going.wait().success();
+    assert_eq!(ran.ledger(), ["before", "after"]);
+    let mut by: Vec<String> = serde_json::from_value(ran.result("go")["by"].clone()).unwrap();
+    by.sort();
+    assert_eq!(by, ["ana", "bob"], "{votes:?}");
+    let taken = |word: &&String| word.starts_with("operator.ordered approve");
+    assert_eq!(ran.words().iter().filter(taken).count(), 2);
+}
+
+// E06
+
+#[test]
+fn a_gate_outlives_its_engine_and_a_vote_counts_once() {
+    let going = Ferry::new().steps(APPROVAL).args(["--wait"]).start();
+    let dir = going.shared();
+    going.until_true("the gate is open", || {
+        let words = tell(&dir, &["status"]).words();
+        words.contains(&"step.asked go approval".to_owned())
+    });
+    let run = run_of(&dir);
+    tell(&dir, &["approve", &run, "go", "--as", "ana"]).success();
+    going.signal(nix::sys::signal::Signal::SIGKILL);
+    going.wait();
+    let ran = tell(&dir, &["resume"]).code(13);
+    let asked = ran
+        .words()
+        .iter()
+        .filter(|word| word.starts_with("step.asked"))
+        .count();
+    assert_eq!(asked, 1, "the same question, with the vote that it had");
+    tell(&dir, &["approve", &run, "go", "--as", "bob"]).success();
+    let ran = tell(&dir, &["resume"]).success();
+    assert_eq!(ran.ledger(), ["before", "after"]);
+}
+
+#[test]
+fn a_gate_holds_only_what_comes_behind_it() {
+    let ran = Ferry::new()
+        .runbook(
+            "
+runbook: demo
+phases:
+  gate:
+    steps: [{ id: go, approve: ana }]
+  beside:
+    steps: [{ id: a, shell: echo a >> ledger, undo: none }, { id: b, shell: echo b >> ledger, undo: none }]
+  behind:
+    needs: [gate]
+    steps: [{ id: c, shell: echo c >> ledger, undo: none }]
+",
+        )
+        .run()
+        .code(13);
+    assert_eq!(ran.ledger(), ["a", "b"]);
+}
+
+#[test]
+fn a_gate_that_is_left_out_is_a_waiver() {
+    let (dir, run) = parked(APPROVAL);
+    let bare = tell(&dir, &["answer", &run, "go", "skip", "--reason", " "]).code(64);
+    assert!(bare.stderr.contains("say why"), "{}", bare.stderr);
+    tell(
+        &dir,
+        &[
+            "answer",
+            &run,
+            "go",
+            "skip",
+            "--reason",
+            "both are on the train",
+        ],
+    )
+    .success();
+    let ran = tell(&dir, &["resume"]).success();
+    assert_eq!(ran.ledger(), ["before", "after"]);
+    assert!(ran.words().contains(&"step.skipped go (person)".to_owned()));
+}
+
+#[test]
+fn what_is_behind_a_failure_elsewhere_is_not_decided_any_more() {
+    let ran = Ferry::new()
+        .runbook(
+            "
+runbook: demo
+phases:
+  gate:
+    steps: [{ id: go, approve: ana }]
+  beside:
+    steps:
+      - { id: a, shell: echo a >> ledger, undo: [{ shell: echo undo-a >> ledger }] }
+      - { id: b, shell: sleep 0.3; exit 1, undo: none }
+",
+        )
+        .args(["--wait"])
+        .run()
+        .code(11);
+    assert_eq!(ran.ledger(), ["a", "undo-a"]);
+    let dir = Arc::clone(&ran.dir);
+    let late = tell(&dir, &["approve", &run_of(&dir), "go", "--as", "ana"]).code(64);
+    assert!(late.stderr.contains("it is over"), "{}", late.stderr);
+}
+
+#[test]
+fn gates_that_could_never_count_are_refused() {
+    let checked = Ferry::new()
+        .steps(
+            "
+            - { id: a, approve: { by: [x], min: 2 } }
+            - { id: b, manual: { text: t, checklist: [one, one] }, retry: { limit: 2 }, expect: result.by == 'x' }
+            - { id: c, shell: 'true', undo: [{ manual: take it back }] }
+            ",
+        )
+        .command(&["check", "runbook.yaml"])
+        .run()
+        .code(65);
+    for text in [
+        "`min: 2` of 1 can never be reached",
+        "`one` stands twice in `checklist`",
+        "error[F031]: `retry` on a step that waits for people",
+        "error[F031]: `expect` on a step that waits for people",
+        "error[F031]: `manual` in an undo step: nobody is asked there",
+    ] {
+        assert!(
+            checked.stderr.contains(text),
+            "no `{text}` in {}",
+            checked.stderr
+        );
+    }
+}
