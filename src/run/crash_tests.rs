@@ -14,8 +14,9 @@ use super::state::RunState;
 use super::tests::{Dice, Shape, answer, fingerprint, plan, shape, text};
 use super::{Effect, Input, InputKind, StepStatus, allowed};
 use crate::event::{
-    Answer, Cause, EventKind, Failure, Moment, OperatorEvent, Order, Outcome, Parking, Question,
-    Report, Resolution, RollbackEvent, RunOptions, RunStatus, StepEvent,
+    Answer, Cause, CloseOut, EventKind, Failure, Moment, Note, NoteKind, OperatorEvent, Order,
+    Outcome, Parking, Question, Report, Resolution, RollbackEvent, RunOptions, RunStatus,
+    StepEvent, Vote,
 };
 use crate::expr::{Evidence, Verdict};
 use crate::plan::{Plan, StepKey};
@@ -646,7 +647,7 @@ proptest! {
 }
 
 /// Orders, in the order of the columns below.
-fn orders() -> [Order; 9] {
+fn orders() -> [Order; 16] {
     [
         Order::Pause,
         Order::Resume,
@@ -661,24 +662,63 @@ fn orders() -> [Order; 9] {
         },
         Order::Waive { step: "s".into() },
         Order::Close,
+        Order::Approve {
+            step: "s".into(),
+            vote: Vote {
+                who: "me".into(),
+                comment: None,
+                digest: String::new(),
+                nonce: String::new(),
+                signature: None,
+                key: None,
+            },
+        },
+        Order::Confirm {
+            step: "s".into(),
+            confirmation: Box::default(),
+        },
+        Order::Jump { to: "s".into() },
+        Order::Guide {
+            phase: None,
+            on: false,
+        },
+        Order::Diagnose { step: "s".into() },
+        Order::Note {
+            note: Note {
+                kind: NoteKind::Remark,
+                text: "so far".into(),
+                step: None,
+                who: "me".into(),
+            },
+        },
+        Order::CloseOut {
+            close_out: Box::new(CloseOut {
+                criterion: "long_term".into(),
+                verdict: Verdict::Pass,
+                who: "me".into(),
+                evidence: Vec::new(),
+                comment: None,
+            }),
+        },
     ]
 }
 
 /// The contract, 2.1 and 2.7, as a table: `y` is taken, `.` is refused.
 const TABLE: &[(RunStatus, &str)] = &[
-    //                            pause resume cancel keep abort rollback answer waive close
-    (RunStatus::Planned, "........y"),
-    (RunStatus::Running, "yyyyyyy.."),
-    (RunStatus::Waiting, ".yyyyyy.y"),
-    (RunStatus::Cancelling, "....y...."),
-    (RunStatus::RollingBack, "yy..y.y.."),
-    (RunStatus::Succeeded, ".....y..."),
-    (RunStatus::Failed, ".y...yy.y"),
-    (RunStatus::RolledBack, "........."),
-    (RunStatus::RollbackFailed, ".....yyyy"),
-    (RunStatus::Cancelled, "........."),
-    (RunStatus::Aborted, ".y...yy.y"),
-    (RunStatus::Closed, "........."),
+    // pause resume cancel keep abort rollback answer waive close, approve confirm jump guide diagnose,
+    // note close-out
+    (RunStatus::Planned, "........y.....y."),
+    (RunStatus::Running, "yyyyyyy..yyyyyy."),
+    (RunStatus::Waiting, ".yyyyyy.yyyyy.y."),
+    (RunStatus::Cancelling, "....y.........y."),
+    (RunStatus::RollingBack, "yy..y.y.......y."),
+    (RunStatus::Succeeded, ".....y........yy"),
+    (RunStatus::Failed, ".y...yy.y.....y."),
+    (RunStatus::RolledBack, "..............y."),
+    (RunStatus::RollbackFailed, ".....yyyy.....y."),
+    (RunStatus::Cancelled, "..............y."),
+    (RunStatus::Aborted, ".y...yy.y.....y."),
+    (RunStatus::Closed, "..............y."),
 ];
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::parts::{ItemState, RollbackState, StepStatus};
+use super::parts::{ItemState, RollbackState, StepState, StepStatus};
 use super::state::RunState;
 use crate::event::{
     Answer, How, Moment, OperatorEvent, Order, Parking, Part, Question, Resolution, RollbackEvent,
@@ -126,9 +126,15 @@ impl RunState {
         self.settled.retain(|settled| settled.key != key);
         let phase = self.plan.phase_of(key.step);
         if key.item.is_some() {
+            let accepted = &self.accepted;
             if let Some(fan) = self.fans.get_mut(&key.step) {
                 let was_over = fan.all_over();
-                fan.failed = false;
+                // others of it may have failed, and nobody has settled them
+                let open = |(item, state): (u32, &StepState)| {
+                    let other = StepKey::item(key.step, item);
+                    state.status.failed() && other != key && !accepted.contains(&other)
+                };
+                fan.failed = (0_u32..).zip(&fan.states).any(open);
                 fan.over -= 1;
                 fan.running += 1;
                 if was_over {

@@ -35,4 +35,6 @@ pub use state::RunState;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod guide_tests;
+#[cfg(test)]
 mod tests;
