@@ -25,7 +25,7 @@ use crate::view::{Asked, RunView};
 /// What shows the run between questions.
 enum Display {
     Live(Progress),
-    Lines(Plain<io::Stderr>),
+    Lines(Box<Plain<io::Stderr>>),
 }
 
 impl Display {
@@ -98,7 +98,7 @@ impl Desk {
         let display = match live {
             Some(progress) => Display::Live(progress),
             // without a thread for it, lines serve as well
-            None => Display::Lines(Plain::new(io::stderr(), look.colour)),
+            None => Display::Lines(Box::new(Plain::new(io::stderr(), look.colour))),
         };
         let counter = Arc::new(Mutex::new(Counter {
             display,

@@ -18,3 +18,11 @@ pub fn now_ms() -> i64 {
 pub(super) fn seconds(milliseconds: i64) -> f64 {
     milliseconds as f64 / 1_000.0
 }
+
+/// Waits until then; for ever where there is no such time.
+pub(super) async fn until(then: Option<tokio::time::Instant>) {
+    match then {
+        Some(then) => tokio::time::sleep_until(then).await,
+        None => std::future::pending().await,
+    }
+}

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::bus::Bus;
-use super::clock::now_ms;
+use super::clock::{now_ms, until};
 use super::executor::Executor;
 use super::hide::hide;
 use super::lasting;
@@ -382,13 +382,6 @@ impl Dispatcher {
             cancelled: self.state.is_cancelled(),
             refused: self.refused,
         })
-    }
-}
-
-async fn until(then: Option<Instant>) {
-    match then {
-        Some(then) => tokio::time::sleep_until(then).await,
-        None => std::future::pending().await,
     }
 }
 

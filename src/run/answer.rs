@@ -183,6 +183,17 @@ impl RunState {
                 words.join(", ")
             ));
         }
+        self.said(key, question, said, now)
+    }
+
+    /// What follows from an answer to what is asked about a step.
+    fn said(
+        &self,
+        key: StepKey,
+        question: Question,
+        said: &Said<'_>,
+        now: i64,
+    ) -> Result<Decision, String> {
         let step = self.plan.name(key);
         let how = How::Person {
             by: said.by.to_owned(),
@@ -219,16 +230,9 @@ impl RunState {
                 reason: said.reason.to_owned(),
             }),
             Answer::Skip => Decision::event(self.left_out(key, said.by, said.reason)),
-            Answer::Proceed if question == Question::Start => {
-                Decision::event(StepEvent::Approved {
-                    step,
-                    by: said.by.to_owned(),
-                    reason: said.reason.to_owned(),
-                })
-            }
             Answer::Proceed => {
-                let code = self.code();
-                if said.code.map(str::to_uppercase) != Some(code) {
+                let code = said.code.map(str::to_uppercase);
+                if question == Question::PointOfNoReturn && code != Some(self.code()) {
                     return Err(
                         "crossing the point of no return needs the run's code, and this is not it"
                             .into(),

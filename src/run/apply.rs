@@ -1,17 +1,12 @@
 //! What an event makes of the state: total, and the only place that changes it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::guide::Guide;
-use super::parts::{Fan, Settled, SnapshotState, StepState, StepStatus};
+use super::parts::{Fan, Settled, StepState, StepStatus};
 use super::state::{Line, RunState};
-use crate::event::{
-    Cause, EventKind, Moment, Outcome, Question, Report, RunEvent, RunStatus, SnapshotEvent,
-    StepEvent,
-};
+use crate::event::{Cause, EventKind, Outcome, Report, StepEvent};
 use crate::expr::Expr;
 use crate::plan::StepKey;
 use crate::runbook::is_hidden;
@@ -27,50 +22,6 @@ impl RunState {
             EventKind::Snapshot(event) => self.apply_snapshot(event),
             EventKind::Rollback(event) => self.apply_rollback(event, at),
             EventKind::Operator(event) => self.apply_operator(event),
-        }
-    }
-
-    fn apply_run(&mut self, event: &RunEvent, at: i64) {
-        match event {
-            RunEvent::Planned(planned) => self.people.clone_from(&planned.people),
-            RunEvent::Started {
-                by,
-                attended,
-                guided,
-                ..
-            } => {
-                self.operators.insert(by.clone());
-                self.attended = *attended;
-                self.guide = Guide {
-                    on: *guided,
-                    quiet: Vec::new(),
-                };
-                if !guided {
-                    // nobody guides it any more
-                    self.questions
-                        .retain(|(_, question)| *question != Question::Start);
-                }
-                // one that stands still goes on by an order only
-                if self.status == RunStatus::Planned {
-                    self.status = RunStatus::Running;
-                }
-                if !self.status.is_parked() {
-                    self.stopping = None;
-                }
-                self.started_at.get_or_insert(at);
-            }
-            RunEvent::Failed(failure) => {
-                self.failure.get_or_insert_with(|| failure.clone());
-            }
-            RunEvent::Stopping { reason } => self.stopping = Some(*reason),
-            RunEvent::Parked { reason } => {
-                self.status = RunStatus::Waiting;
-                self.stopping = Some(*reason);
-            }
-            RunEvent::Finished { status } => {
-                self.status = *status;
-                self.orders.aborting = false;
-            }
         }
     }
 
@@ -396,26 +347,6 @@ impl RunState {
         self.offer(phase);
         if self.phases[phase].left == 0 {
             self.end_phase(phase, at);
-        }
-    }
-
-    fn apply_snapshot(&mut self, event: &SnapshotEvent) {
-        match event {
-            SnapshotEvent::Taking { moment } => {
-                self.snapshots.insert(*moment, SnapshotState::Taking);
-            }
-            SnapshotEvent::Taken { moment, snapshots } => {
-                let values: HashMap<String, Value> = snapshots
-                    .iter()
-                    .filter_map(|taken| Some((taken.name.clone(), taken.value.clone()?)))
-                    .collect();
-                self.snapshots
-                    .insert(*moment, SnapshotState::Taken(Arc::new(values)));
-                if *moment == Moment::Before {
-                    let waiting: Vec<usize> = (0..self.phases.len()).collect();
-                    waiting.into_iter().for_each(|phase| self.offer(phase));
-                }
-            }
         }
     }
 }

@@ -10,6 +10,7 @@
 mod answer;
 mod apply;
 mod back;
+mod course;
 mod decide;
 mod doubt;
 mod effect;

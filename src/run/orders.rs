@@ -84,29 +84,7 @@ impl RunState {
         reason: Option<&str>,
         now: i64,
     ) -> Decision {
-        let why = match allowed(self.status, order) {
-            Err(why) => Some(format!("the run is {}: {why}", self.status.words())),
-            // one that is live and not pausing has nothing to go on with
-            Ok(()) if *order == Order::Resume && self.status.is_active() && !self.pausing() => {
-                Some(format!("the run is {} already", self.status.words()))
-            }
-            Ok(()) if *order == Order::Pause && self.stopping.is_some() => {
-                Some(format!("the run is {}, and is being stopped already", self.status.words()))
-            }
-            // one that stands still on its way back is not cancelled either
-            Ok(()) if matches!(order, Order::Cancel { .. }) && self.rollback.is_some() => Some(
-                "the run is on its way back, and that is not cancelled: `resume` goes on with it"
-                    .into(),
-            ),
-            Ok(()) if self.barred(order) => Some(
-                "the run has crossed its point of no return: `rollback` goes back to it and leaves \
-                 what is behind, `abort` stops here"
-                    .into(),
-            ),
-            Ok(()) if self.orders.aborting => Some("it is being aborted".into()),
-            Ok(()) => None,
-        };
-        if let Some(why) = why {
+        if let Some(why) = self.why_not(order) {
             return refused(by, order, why);
         }
         let taken = Decision::event(OperatorEvent::Ordered {
@@ -159,6 +137,32 @@ impl RunState {
                 Ok(taken) => taken,
                 Err(why) => refused(by, order, why),
             },
+        }
+    }
+
+    /// Why an order is refused as things stand; `None`: it is not.
+    fn why_not(&self, order: &Order) -> Option<String> {
+        match allowed(self.status, order) {
+            Err(why) => Some(format!("the run is {}: {why}", self.status.words())),
+            // one that is live and not pausing has nothing to go on with
+            Ok(()) if *order == Order::Resume && self.status.is_active() && !self.pausing() => {
+                Some(format!("the run is {} already", self.status.words()))
+            }
+            Ok(()) if *order == Order::Pause && self.stopping.is_some() => {
+                Some(format!("the run is {}, and is being stopped already", self.status.words()))
+            }
+            // one that stands still on its way back is not cancelled either
+            Ok(()) if matches!(order, Order::Cancel { .. }) && self.rollback.is_some() => Some(
+                "the run is on its way back, and that is not cancelled: `resume` goes on with it"
+                    .into(),
+            ),
+            Ok(()) if self.barred(order) => Some(
+                "the run has crossed its point of no return: `rollback` goes back to it and leaves \
+                 what is behind, `abort` stops here"
+                    .into(),
+            ),
+            Ok(()) if self.orders.aborting => Some("it is being aborted".into()),
+            Ok(()) => None,
         }
     }
 

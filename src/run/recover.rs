@@ -4,6 +4,7 @@
 //! starts (reliability contract 2.5).
 
 use super::effect::{Decision, Effect};
+use super::input::InputKind;
 use super::parts::{ItemState, SnapshotState, StepStatus};
 use super::state::RunState;
 use crate::event::{
@@ -12,9 +13,25 @@ use crate::event::{
 use crate::plan::StepKey;
 
 impl RunState {
-    /// `started` is recorded, and what was under way is taken up.
-    pub(super) fn begin(&self, started: RunEvent, now: i64) -> Decision {
-        let started = Decision::event(started);
+    /// That an engine begins is recorded, and what was under way is taken up.
+    pub(super) fn begin(&self, begin: &InputKind, now: i64) -> Decision {
+        let InputKind::Begin {
+            by,
+            host,
+            pid,
+            attended,
+            guided,
+        } = begin
+        else {
+            return Decision::none();
+        };
+        let started = Decision::event(RunEvent::Started {
+            by: by.clone(),
+            host: host.clone(),
+            pid: *pid,
+            attended: *attended,
+            guided: *guided,
+        });
         if self.status.is_active() && self.status != RunStatus::Planned {
             let goes_back = self.failure.is_some() || self.orders.cancelled;
             return self.recovered(started, goes_back, now);

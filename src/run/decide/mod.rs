@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 mod ends;
+mod rest;
 mod start;
 
 use super::effect::{Decision, Effect};
@@ -10,8 +11,8 @@ use super::input::{Input, InputKind};
 use super::parts::{Fan, SnapshotState, StepStatus};
 use super::state::RunState;
 use crate::event::{
-    Cause, EventKind, Failure, Moment, Outcome, Parking, Question, Report, RollbackEvent, RunEvent,
-    RunFailure, RunStatus, SkipReason, SnapshotEvent, SnapshotTaken, StepEvent,
+    Cause, EventKind, Failure, Outcome, Parking, Report, RunEvent, RunFailure, RunStatus,
+    SkipReason, StepEvent,
 };
 use crate::expr::Verdict;
 use crate::plan::StepKey;
@@ -20,22 +21,7 @@ impl RunState {
     /// What to record and to do. Reads only.
     pub fn decide(&self, input: &Input) -> Decision {
         match &input.kind {
-            InputKind::Begin {
-                by,
-                host,
-                pid,
-                attended,
-                guided,
-            } => {
-                let started = RunEvent::Started {
-                    by: by.clone(),
-                    host: host.clone(),
-                    pid: *pid,
-                    attended: *attended,
-                    guided: *guided,
-                };
-                self.begin(started, input.at)
-            }
+            InputKind::Begin { .. } => self.begin(&input.kind, input.at),
             InputKind::Advance => self.follow(input.at),
             InputKind::Prepared {
                 key,
@@ -194,44 +180,6 @@ impl RunState {
         }
     }
 
-    /// Everything in flight is over, and nothing new starts.
-    fn halt(&self) -> Decision {
-        let ends = |status| Decision::event(RunEvent::Finished { status });
-        if self.orders.aborting {
-            return ends(RunStatus::Aborted);
-        }
-        if let Some(reason) = self.stopping {
-            return Decision::event(RunEvent::Parked { reason });
-        }
-        if let Some(key) = self.unexamined() {
-            let (step, attempt) = (self.plan.name(key), self.step(key).attempt);
-            return Decision::event(StepEvent::Examining { step, attempt })
-                .with(Effect::Examine { key, attempt });
-        }
-        // what is still at work is asked about also on the way back
-        let asked = self
-            .questions
-            .iter()
-            .any(|(_, question)| *question == Question::InDoubt);
-        if self.failure.is_none() || asked {
-            if self.attended && !self.questions.is_empty() {
-                // somebody is there to answer
-                return Decision::none();
-            }
-            let reason = Parking::Question;
-            return Decision::event(RunEvent::Parked { reason });
-        }
-        let orders = self.orders;
-        if orders.cancelled && self.changed().is_empty() {
-            return ends(RunStatus::Cancelled);
-        }
-        let stays = orders.keep || self.options.no_rollback || !self.lines.is_empty();
-        if stays && !orders.back {
-            return ends(RunStatus::Failed);
-        }
-        self.plan_rollback()
-    }
-
     /// Whether snapshots are being taken.
     pub(super) fn taking(&self) -> bool {
         let taking = |state: &SnapshotState| matches!(state, SnapshotState::Taking);
@@ -341,76 +289,6 @@ impl RunState {
             phase: Some(self.plan.runbook.phases[phase].name.value.clone()),
             failure: failure.clone(),
         }
-    }
-
-    fn snapshots_taken(&self, moment: Moment, taken: &[SnapshotTaken]) -> Decision {
-        let decision = Decision::event(SnapshotEvent::Taken {
-            moment,
-            snapshots: taken.to_vec(),
-        });
-        let Some(failed) = taken.iter().find(|snapshot| snapshot.failure.is_some()) else {
-            return decision;
-        };
-        // without the state before, nothing could be compared; later sets only describe
-        match (&failed.failure, moment) {
-            (Some(failure), Moment::Before) if self.failure.is_none() => {
-                let message = format!("snapshot `{}`: {}", failed.name, failure.message);
-                let failure = Failure {
-                    message,
-                    ..failure.clone()
-                };
-                decision
-                    .and(RunEvent::Failed(RunFailure {
-                        step: None,
-                        phase: None,
-                        failure,
-                    }))
-                    .with(Effect::StopReading)
-            }
-            _ => decision,
-        }
-    }
-
-    /// When all phases are over: the last snapshots, then the end.
-    fn end_well(&self, now: i64) -> Decision {
-        if let Some(late) = self.late_gate(now) {
-            return self.gate_due(late, now);
-        }
-        if self.only_gates() && !self.attended {
-            let reason = Parking::Question;
-            return Decision::event(RunEvent::Parked { reason });
-        }
-        let quiet = self.in_flight == 0 && self.waiting == 0;
-        if self.phases_over < self.phases.len() || !quiet {
-            return Decision::none();
-        }
-        let wanted = self.snapshots.contains_key(&Moment::Before);
-        match self.snapshots.get(&Moment::After) {
-            None if wanted => {
-                let event = SnapshotEvent::Taking {
-                    moment: Moment::After,
-                };
-                Decision::event(event).with(Effect::Snapshots {
-                    moment: Moment::After,
-                })
-            }
-            Some(SnapshotState::Taking) => Decision::none(),
-            _ => Decision::event(RunEvent::Finished {
-                status: RunStatus::Succeeded,
-            }),
-        }
-    }
-
-    fn plan_rollback(&self) -> Decision {
-        let (items, not_undone) = self.rollback_list();
-        let Some(cause) = self.failure.clone() else {
-            return Decision::none();
-        };
-        Decision::event(RollbackEvent::Planned {
-            cause,
-            items,
-            not_undone,
-        })
     }
 }
 

@@ -1,0 +1,77 @@
+//! What events of the run as a whole, and of snapshots, make of the state. Called by `apply` alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::guide::Guide;
+use super::parts::SnapshotState;
+use super::state::RunState;
+use crate::event::{Moment, Question, RunEvent, RunStatus, SnapshotEvent};
+
+impl RunState {
+    pub(super) fn apply_run(&mut self, event: &RunEvent, at: i64) {
+        match event {
+            RunEvent::Planned(planned) => self.people.clone_from(&planned.people),
+            RunEvent::Started {
+                by,
+                attended,
+                guided,
+                ..
+            } => {
+                self.operators.insert(by.clone());
+                self.attended = *attended;
+                self.guide = Guide {
+                    on: *guided,
+                    quiet: Vec::new(),
+                };
+                if !guided {
+                    // nobody guides it any more
+                    self.questions
+                        .retain(|(_, question)| *question != Question::Start);
+                }
+                // one that stands still goes on by an order only
+                if self.status == RunStatus::Planned {
+                    self.status = RunStatus::Running;
+                }
+                if !self.status.is_parked() {
+                    self.stopping = None;
+                }
+                self.started_at.get_or_insert(at);
+            }
+            RunEvent::Failed(failure) => {
+                self.failure.get_or_insert_with(|| failure.clone());
+            }
+            RunEvent::Stopping { reason } => self.stopping = Some(*reason),
+            RunEvent::Parked { reason } => {
+                self.status = RunStatus::Waiting;
+                self.stopping = Some(*reason);
+            }
+            RunEvent::Finished { status } => {
+                self.status = *status;
+                self.orders.aborting = false;
+            }
+        }
+    }
+
+    pub(super) fn apply_snapshot(&mut self, event: &SnapshotEvent) {
+        match event {
+            SnapshotEvent::Taking { moment } => {
+                self.snapshots.insert(*moment, SnapshotState::Taking);
+            }
+            SnapshotEvent::Taken { moment, snapshots } => {
+                let values: HashMap<String, Value> = snapshots
+                    .iter()
+                    .filter_map(|taken| Some((taken.name.clone(), taken.value.clone()?)))
+                    .collect();
+                self.snapshots
+                    .insert(*moment, SnapshotState::Taken(Arc::new(values)));
+                if *moment == Moment::Before {
+                    let waiting: Vec<usize> = (0..self.phases.len()).collect();
+                    waiting.into_iter().for_each(|phase| self.offer(phase));
+                }
+            }
+        }
+    }
+}
