@@ -1,7 +1,8 @@
 //! The graph of the phases: cycles, order, what lies before what, the critical path.
 //!
 //! Nodes are indices; edges are "needs". Everything is linear in nodes and edges and uses no
-//! recursion, so a chain of 10,000 phases is as good as three.
+//! recursion, so a chain of 10,000 phases is as good as three. Beside it: what a row of steps takes
+//! side by side.
 
 /// Which node needs which.
 #[derive(Clone, Debug)]
@@ -125,6 +126,40 @@ impl Graph {
             total,
         }
     }
+}
+
+/// When each of a row of things starts and ends if as many as `lanes` go on at once, each starting in
+/// its order as soon as there is room. `free` is when the lanes are free; one is there in any case.
+pub fn in_lanes(takes: &[f64], free: Vec<f64>) -> Vec<(f64, f64)> {
+    let mut free = match free.is_empty() {
+        true => vec![0.0],
+        false => free,
+    };
+    let mut last = 0.0_f64;
+    let mut spans = Vec::with_capacity(takes.len());
+    for takes in takes {
+        let lane = (0..free.len()).fold(0, |best, lane| match free[lane] < free[best] {
+            true => lane,
+            false => best,
+        });
+        // none starts before the one before it did
+        let start = free[lane].max(last);
+        last = start;
+        free[lane] = start + takes;
+        spans.push((start, free[lane]));
+    }
+    spans
+}
+
+/// How long a row of things takes with that many lanes; what is not known counts as nothing, and
+/// nothing is known when none of them is.
+pub fn length(takes: &[Option<f64>], lanes: usize) -> Option<f64> {
+    takes.iter().any(Option::is_some).then(|| {
+        let known: Vec<_> = takes.iter().map(|takes| takes.unwrap_or(0.0)).collect();
+        let lanes = vec![0.0; lanes.clamp(1, known.len().max(1))];
+        let ends = in_lanes(&known, lanes).into_iter().map(|(_, end)| end);
+        ends.fold(0.0, f64::max)
+    })
 }
 
 /// Earliest starts and the critical path.

@@ -40,7 +40,7 @@ const MAY: Table = &[
     ("event", &["expr"]),
     ("runbook", &["event", "expr", "graph"]),
     ("plan", &["event", "expr", "graph", "runbook"]),
-    ("view", &["event", "expr", "runbook"]),
+    ("view", &["event", "expr", "graph", "runbook"]),
     ("run", &["event", "expr", "plan", "runbook"]),
     ("action", &["event", "expr", "runbook", "secret"]),
     ("failpoint", &["event"]),

@@ -301,6 +301,7 @@ impl Engine {
             sign_off: crate::event::SignOff::default(),
             criteria: Vec::new(),
             signers: String::new(),
+            window: self.plan.window(),
         })))
     }
 }

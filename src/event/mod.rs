@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use doubt::{How, Resolution};
 pub use operator::{Answer, OperatorEvent, Order, Question};
 pub use outcome::{Cause, Failure, Outcome};
-pub use outline::{Outline, PhaseOutline, StepOutline, UndoKind};
+pub use outline::{Outline, PhaseOutline, StepOutline, UndoKind, WindowOutline};
 pub use people::{
     AskOutline, Brief, CloseOut, Confirmation, Criterion, EvidenceFile, Horizon, Look, Note,
     NoteKind, Person, SignOff, Signature, Stage, Vote,

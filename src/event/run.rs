@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Criterion, Failure, Outline, Person, SignOff};
+use super::{Criterion, Failure, Outline, Person, SignOff, WindowOutline};
 
 /// What happened to the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,6 +90,9 @@ pub struct Planned {
     /// was planned; empty where the runbook names none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub signers: String,
+    /// The time that it is allowed.
+    #[serde(default, skip_serializing_if = "WindowOutline::is_empty")]
+    pub window: WindowOutline,
 }
 
 /// How a run is to be carried out.

@@ -6,6 +6,7 @@
 mod coverage;
 mod key;
 mod reach;
+mod window;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -41,6 +42,8 @@ pub struct Plan {
     first: Vec<usize>,
     index: HashMap<String, u32>,
     kept: HashSet<u32>,
+    /// For each step, what its definition comes to.
+    digests: Vec<String>,
 }
 
 impl Plan {
@@ -78,6 +81,7 @@ impl Plan {
             first,
             index,
             kept: HashSet::new(),
+            digests: step_digests(meaning),
         };
         plan.kept = plan.results_needed();
         plan
@@ -119,15 +123,12 @@ impl Plan {
         self.kept.contains(&at)
     }
 
-    /// Estimated seconds of each phase: the author's, else the sum of its steps'.
+    /// Estimated seconds of each phase: the author's, else what its steps' come to.
     pub fn estimates(&self) -> Vec<f64> {
         let of_steps = |phase: &crate::runbook::Phase| {
-            phase
-                .steps
-                .iter()
-                .filter_map(|step| step.estimate)
-                .map(|d| d.as_secs_f64())
-                .sum()
+            let steps = phase.steps.iter();
+            let takes: Vec<_> = steps.map(|s| s.estimate.map(|d| d.as_secs_f64())).collect();
+            crate::graph::length(&takes, phase.parallel).unwrap_or(0.0)
         };
         self.runbook
             .phases
@@ -147,16 +148,35 @@ impl Plan {
 
     /// What readers need of it.
     pub fn outline(&self) -> Outline {
-        let phases = self.runbook.phases.iter().map(|phase| PhaseOutline {
-            name: phase.name.value.clone(),
-            title: phase.title.clone(),
-            needs: phase.needs.iter().map(|need| need.value.clone()).collect(),
-            estimate_s: phase.estimate.map(|d| d.as_secs_f64()),
-            steps: phase.steps.iter().map(step_outline).collect(),
-        });
+        let digests =
+            |at: usize| self.first[at]..self.first[at] + self.runbook.phases[at].steps.len();
+        let phases = self
+            .runbook
+            .phases
+            .iter()
+            .enumerate()
+            .map(|(at, phase)| PhaseOutline {
+                name: phase.name.value.clone(),
+                title: phase.title.clone(),
+                needs: phase.needs.iter().map(|need| need.value.clone()).collect(),
+                estimate_s: phase.estimate.map(|d| d.as_secs_f64()),
+                parallel: phase.parallel,
+                steps: phase
+                    .steps
+                    .iter()
+                    .zip(digests(at))
+                    .map(|(step, at)| step_outline(step, self.step_digest(at)))
+                    .collect(),
+            });
         Outline {
             phases: phases.collect(),
         }
+    }
+
+    /// What the definition of the `at`th step comes to, cut to 16 digits; empty where the runbook was
+    /// not made from a text.
+    pub fn step_digest(&self, at: usize) -> &str {
+        self.digests.get(at).map_or("", String::as_str)
     }
 
     /// Steps whose result some expression, backup or restore asks for.
@@ -182,7 +202,7 @@ impl Plan {
     }
 }
 
-fn step_outline(step: &Step) -> StepOutline {
+fn step_outline(step: &Step, digest: &str) -> StepOutline {
     StepOutline {
         id: step.id.value.clone(),
         title: step.title.clone(),
@@ -190,7 +210,23 @@ fn step_outline(step: &Step) -> StepOutline {
         changes: step.changes(),
         undo: undo_kind(step),
         estimate_s: step.estimate.map(|d| d.as_secs_f64()),
+        digest: digest.to_owned(),
     }
+}
+
+/// A digest of each step as it is written, in the order of the text.
+fn step_digests(meaning: &str) -> Vec<String> {
+    let Ok(meaning) = serde_json::from_str::<serde_json::Value>(meaning) else {
+        return Vec::new();
+    };
+    let phases = meaning["phases"].as_object().into_iter().flatten();
+    let steps = phases.flat_map(|(_, phase)| phase["steps"].as_array().into_iter().flatten());
+    let digest = |step: &serde_json::Value| {
+        let mut cut = hex(&Sha256::digest(step.to_string().as_bytes()));
+        cut.truncate(16);
+        cut
+    };
+    steps.map(digest).collect()
 }
 
 fn digest(meaning: &str, inputs: &InputValues) -> String {

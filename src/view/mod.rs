@@ -6,6 +6,7 @@
 
 pub mod diff;
 mod fan;
+pub mod forecast;
 mod people;
 mod phase;
 mod rollback;
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 pub use diff::{Change, diff};
 pub use fan::Fan;
+pub use forecast::Timeline;
 pub use people::{Asked, Ordered, Resolved, Waiver};
 pub use phase::{PhaseStatus, PhaseView};
 pub use rollback::{ItemStatus, RollbackItemView, RollbackView};
@@ -30,7 +32,7 @@ pub use step::{AttemptFailed, StepStatus, StepView};
 
 use crate::event::{
     Criterion, Event, EventKind, Look, Parking, Person, Planned, RunEvent, RunFailure, RunOptions,
-    RunStatus, SignOff,
+    RunStatus, SignOff, WindowOutline,
 };
 
 /// A run as readers see it.
@@ -110,6 +112,8 @@ pub struct Header {
     pub criteria: Vec<Criterion>,
     /// Keys that may sign, in the form of an `allowed_signers` file of OpenSSH; empty in a lean view.
     pub signers: String,
+    /// The time that it is allowed.
+    pub window: WindowOutline,
 }
 
 impl Header {
@@ -263,6 +267,7 @@ impl RunView {
                 true => String::new(),
                 false => planned.signers.clone(),
             },
+            window: planned.window.clone(),
         };
         self.phases.clear();
         self.steps.clear();

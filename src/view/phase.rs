@@ -45,8 +45,12 @@ pub struct PhaseView {
     pub title: Option<String>,
     /// Phases it needs.
     pub needs: Vec<String>,
-    /// The author's estimate in seconds, else the sum of its steps' where there is one.
+    /// The author's estimate in seconds, else what its steps' come to where there is one.
     pub estimate_s: Option<f64>,
+    /// Whether that leaves out steps of which nobody said how long they take.
+    pub at_least: bool,
+    /// How many of its steps may be in flight at once.
+    pub parallel: usize,
     /// Which steps of [`super::RunView::steps`] are its own.
     pub steps: Range<usize>,
     /// Its `when`, where that left it out.
@@ -65,13 +69,15 @@ pub struct PhaseView {
 
 impl PhaseView {
     pub(super) fn of(outline: &PhaseOutline, steps: Range<usize>) -> Self {
-        let of_steps = outline.steps.iter().filter_map(|step| step.estimate_s);
-        let sum = of_steps.reduce(|sum, one| sum + one);
+        let of_steps: Vec<_> = outline.steps.iter().map(|step| step.estimate_s).collect();
+        let length = crate::graph::length(&of_steps, outline.parallel);
         Self {
             name: outline.name.clone(),
             title: outline.title.clone(),
             needs: outline.needs.clone(),
-            estimate_s: outline.estimate_s.or(sum),
+            estimate_s: outline.estimate_s.or(length),
+            at_least: outline.estimate_s.is_none() && of_steps.contains(&None),
+            parallel: outline.parallel,
             steps,
             skipped: None,
             started_at: None,

@@ -109,12 +109,14 @@ pub(crate) fn planned() -> Planned {
         changes: undo != UndoKind::NotNeeded,
         undo,
         estimate_s: None,
+        digest: String::new(),
     };
     let phase = |name: &str, needs: &[&str], estimate_s, steps| PhaseOutline {
         name: name.into(),
         title: None,
         needs: needs.iter().map(|need| (*need).to_owned()).collect(),
         estimate_s,
+        parallel: 1,
         steps,
     };
     let phases = vec![
@@ -161,6 +163,7 @@ pub(crate) fn planned() -> Planned {
         sign_off: crate::event::SignOff::default(),
         criteria: Vec::new(),
         signers: String::new(),
+        window: crate::event::WindowOutline::default(),
     }
 }
 
