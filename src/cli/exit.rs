@@ -17,6 +17,8 @@ pub enum Exit {
     Cancelled,
     /// Aborted, and left where it stood.
     Aborted,
+    /// What was asked for does not hold.
+    Unmet,
     /// Cancelled, and everything is taken back.
     CancelledBack,
     /// Wrong usage.
@@ -57,7 +59,7 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, by code.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Done,
         Self::Failed,
         Self::RolledBack,
@@ -65,6 +67,7 @@ impl Exit {
         Self::Waiting,
         Self::Cancelled,
         Self::Aborted,
+        Self::Unmet,
         Self::Fenced,
         Self::CancelledBack,
         Self::Usage,
@@ -95,6 +98,7 @@ impl Exit {
             Self::Waiting => 13,
             Self::Cancelled => 14,
             Self::Aborted => 15,
+            Self::Unmet => 16,
             Self::Fenced => 20,
             Self::CancelledBack => 21,
             Self::Usage => 64,
@@ -126,6 +130,7 @@ impl Exit {
             Self::Waiting => "waiting for an answer, or paused: a person is needed",
             Self::Cancelled => "cancelled, with nothing left to take back",
             Self::Aborted => "aborted and left where it stood",
+            Self::Unmet => "what was required does not hold: coverage of `plan`",
             Self::Fenced => "another engine took the run over",
             Self::CancelledBack => "cancelled and rolled back completely",
             Self::Usage => "wrong usage, or an order that the run cannot take now",
@@ -137,7 +142,9 @@ impl Exit {
             Self::Corrupt => "the journal is damaged",
             Self::CannotWrite => "a report or answer cannot be written",
             Self::JournalFailed => "the journal cannot be written",
-            Self::Locked => "the run, its lock or the store is held: try later",
+            Self::Locked => {
+                "the run, its lock or the store is held, or the window is closed: try later"
+            }
             Self::Newer => "the store is newer than this ferry",
             Self::NotPermitted => "not permitted",
             Self::Refused => "a setting is refused",

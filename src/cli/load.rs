@@ -46,7 +46,7 @@ impl Checked {
 /// Reads and checks a file.
 pub(super) fn check(path: &Path) -> Result<Checked, CommandError> {
     let name = path.display().to_string();
-    let bytes = read(path, &name)?;
+    let bytes = bytes_of(path, "runbook", MAX_BYTES)?;
     let text = match yaml::decode_utf8(bytes) {
         Ok(text) => text,
         Err(diagnostic) => {
@@ -73,7 +73,8 @@ pub(super) fn check(path: &Path) -> Result<Checked, CommandError> {
 }
 
 /// Only regular files, so that a pipe or a device cannot hang or flood us; `-` is standard input.
-fn read(path: &Path, name: &str) -> Result<Vec<u8>, CommandError> {
+pub(super) fn bytes_of(path: &Path, what: &str, most: u64) -> Result<Vec<u8>, CommandError> {
+    let name = path.display().to_string();
     let mut bytes = Vec::new();
     let failed = |error: std::io::Error| {
         let exit = match error.kind() {
@@ -82,12 +83,12 @@ fn read(path: &Path, name: &str) -> Result<Vec<u8>, CommandError> {
         };
         CommandError::new(
             exit,
-            format!("the runbook `{name}` cannot be read: {}", words(&error)),
+            format!("the {what} `{name}` cannot be read: {}", words(&error)),
         )
     };
     if name == "-" {
         std::io::stdin()
-            .take(MAX_BYTES + 1)
+            .take(most + 1)
             .read_to_end(&mut bytes)
             .map_err(failed)?;
     } else {
@@ -100,17 +101,17 @@ fn read(path: &Path, name: &str) -> Result<Vec<u8>, CommandError> {
         if !file.metadata().map_err(failed)?.is_file() {
             return Err(CommandError::new(
                 Exit::Missing,
-                format!("the runbook `{name}` is not a regular file"),
+                format!("the {what} `{name}` is not a regular file"),
             ));
         }
-        file.take(MAX_BYTES + 1)
+        file.take(most + 1)
             .read_to_end(&mut bytes)
             .map_err(failed)?;
     }
-    if bytes.len() as u64 > MAX_BYTES {
+    if bytes.len() as u64 > most {
         return Err(CommandError::new(
             Exit::Invalid,
-            format!("the runbook `{name}` is larger than {} MB", MAX_BYTES >> 20),
+            format!("the {what} `{name}` is larger than {} MB", most >> 20),
         ));
     }
     Ok(bytes)

@@ -11,6 +11,7 @@ mod doctor;
 mod error;
 mod evidence;
 pub mod exit;
+mod history;
 mod load;
 mod next;
 mod orders;
@@ -20,12 +21,14 @@ mod replan;
 mod report;
 mod resume;
 mod run;
+mod saved;
 mod schema;
 mod snapshot;
 mod state;
 mod status;
 mod talk;
 mod verify;
+mod window;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -111,7 +114,7 @@ fn route(args: Args) -> Result<Exit, CommandError> {
     let Args { state_dir, command } = args;
     match command {
         Command::Check(args) => check::check(&args),
-        Command::Plan(args) => plan::plan(&args),
+        Command::Plan(args) => plan::plan(&args, &state_dir),
         Command::Run(args) => run::run(&args, &state_dir),
         Command::Resume(args) => resume::resume(&args, &state_dir),
         Command::Rollback(args) => resume::rollback(&args, &state_dir),

@@ -1,12 +1,14 @@
 //! `ferry plan`: what would run, in which order, how long, and what takes it back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::CommandError;
 use super::exit::Exit;
-use super::load;
+use super::saved::{self, SavedPlan};
+use super::{history, load, window};
+use crate::engine::clock::now_ms;
 use crate::front;
-use crate::runbook::inputs::Bound;
+use crate::front::plan::{Coverage, WayBack};
 
 /// Show what would run: order, critical path, times, what each step changes and what takes it back
 #[derive(clap::Args)]
@@ -24,6 +26,15 @@ pub(super) struct Args {
     /// The graph of the phases instead
     #[arg(long, value_name = "FORMAT")]
     graph: Option<Graph>,
+    /// Also save the plan, for `ferry run --plan`; secrets are not in it
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Fail unless that many per cent of the steps that leave something to take back have an undo
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    require_coverage: Option<u8>,
+    /// Fail unless an earlier run carried out the undo of that many per cent of them
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    require_exercised: Option<u8>,
 }
 
 /// How the graph is drawn.
@@ -35,27 +46,80 @@ enum Graph {
     Dot,
 }
 
-pub(super) fn plan(args: &Args) -> Result<Exit, CommandError> {
+pub(super) fn plan(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
     let loaded = load::load(&args.runbook)?;
-    // a plan can be looked at on a machine that has none of the inputs
-    let bound = match load::bind(&loaded.runbook, &args.inputs) {
-        Ok(bound) => bound,
-        Err(error) if !args.inputs.is_empty() => return Err(error),
-        Err(error) => {
-            super::note(&format!(
-                "without values for all inputs the digest is not that of a run: {}",
-                error.message
-            ));
-            Bound::default()
+    let (plan, secrets, source, missing) = saved::visible(loaded, &args.inputs)?;
+    if let Some(error) = missing {
+        if args.out.is_some() {
+            return Err(error);
         }
-    };
-    let (plan, _, _) = load::plan(loaded, bound);
+        super::note(&format!(
+            "without values for all inputs the digest is not that of a run: {}",
+            error.message
+        ));
+    }
+    let history = history::of(state_dir, &plan.runbook.name);
+    let back = WayBack::of(&plan, &history);
     let text = match (args.graph, args.json) {
         (Some(Graph::Svg), _) => front::graph::svg(&plan),
         (Some(Graph::Dot), _) => front::graph::dot(&plan),
-        (None, true) => format!("{:#}\n", front::plan::json(&plan)),
-        (None, false) => front::plan::text(&plan),
+        (None, true) => format!("{:#}\n", front::plan::json(&plan, &back)),
+        (None, false) => front::plan::text(&plan, &back),
     };
+    if let Some(path) = &args.out {
+        SavedPlan::of(&plan, &source, secrets)?.write(path)?;
+    }
     super::answer(&text)?;
-    Ok(Exit::Done)
+    if let Some(says) = window::fit(&plan, now_ms()) {
+        super::note(&says);
+    }
+    if let Some(path) = &args.out {
+        super::note(&format!(
+            "the plan {} is saved: `ferry run --plan {}`",
+            saved::short(&plan.digest),
+            path.display()
+        ));
+    }
+    args.judge(&back.coverage)
+}
+
+impl Args {
+    /// Whether the way back is as good as it was asked for.
+    fn judge(&self, coverage: &Coverage) -> Result<Exit, CommandError> {
+        let mut wrong = Vec::new();
+        let mut hold = |wanted: Option<u8>, is: usize, what: &str, missing: Vec<String>| {
+            if let Some(wanted) = wanted.filter(|wanted| is < usize::from(*wanted)) {
+                wrong.push(format!(
+                    "{what} {is} %, and {wanted} % is required: {}",
+                    missing.join(", ")
+                ));
+            }
+        };
+        let quoted = |steps: &[String]| {
+            steps
+                .iter()
+                .map(|step| format!("`{step}`"))
+                .collect::<Vec<_>>()
+        };
+        let uncovered = quoted(&coverage.uncovered);
+        hold(
+            self.require_coverage,
+            coverage.covered_percent(),
+            "the undo coverage is",
+            uncovered.clone(),
+        );
+        let open = [uncovered, quoted(&coverage.unexercised)].concat();
+        hold(
+            self.require_exercised,
+            coverage.exercised_percent(),
+            "undos carried out before are",
+            open,
+        );
+        match wrong.is_empty() {
+            true => Ok(Exit::Done),
+            false => Err(CommandError::new(Exit::Unmet, wrong.join("; ")).hint(
+                "write an `undo` for them, or say `undo: none` where nothing is to be taken back",
+            )),
+        }
+    }
 }

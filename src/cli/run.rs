@@ -1,14 +1,19 @@
 //! `ferry run`: carries a runbook out, shows it live, and goes back by itself when it fails.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::carry::{Attendance, Ready};
 use super::error::CommandError;
 use super::exit::Exit;
-use super::{load, state};
+use super::saved::{self, SavedPlan};
+use super::{load, state, window};
 use crate::engine::Start;
+use crate::engine::clock::now_ms;
 use crate::event::RunOptions;
+use crate::plan::Plan;
+use crate::runbook::Source;
 use crate::store::{SqliteStore, Store};
 
 /// Carry a runbook out; when a step or an expectation fails, go back by itself
@@ -16,8 +21,17 @@ use crate::store::{SqliteStore, Store};
 #[command(after_help = "Example:\n  ferry run runbooks/hybrid-cache.yaml --input strategy=rolling")]
 pub(super) struct Args {
     /// The runbook
-    #[arg(value_name = "RUNBOOK")]
-    runbook: PathBuf,
+    #[arg(value_name = "RUNBOOK", required_unless_present = "plan")]
+    runbook: Option<PathBuf>,
+    /// A plan that `ferry plan --out` saved, instead of a runbook; secrets are bound now
+    #[arg(long, value_name = "FILE", conflicts_with = "runbook")]
+    plan: Option<PathBuf>,
+    /// Start only if the plan comes to this digest, or to one that begins so
+    #[arg(long, value_name = "HEX")]
+    expect_digest: Option<String>,
+    /// Start although the window is closed, for this reason
+    #[arg(long, value_name = "REASON")]
+    waive_window: Option<String>,
     /// A value for an input; may be repeated
     #[arg(long = "input", short = 'i', value_name = "NAME=VALUE", value_parser = load::pair)]
     inputs: Vec<(String, String)>,
@@ -41,11 +55,33 @@ pub(super) struct Args {
     json: bool,
 }
 
+impl Args {
+    /// What is to run: a runbook as it is now, or a plan that was saved.
+    fn planned(&self) -> Result<(Plan, HashMap<String, String>, Source), CommandError> {
+        match (&self.plan, &self.runbook) {
+            (Some(file), _) => {
+                let opened = SavedPlan::read(file)?.open(&self.inputs)?;
+                Ok((opened.plan, opened.secrets, opened.source))
+            }
+            (None, Some(runbook)) => {
+                let loaded = load::load(runbook)?;
+                let bound = load::bind(&loaded.runbook, &self.inputs)?;
+                Ok(load::plan(loaded, bound))
+            }
+            (None, None) => Err(CommandError::new(Exit::Usage, "no runbook is named")),
+        }
+    }
+}
+
 pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
     super::carry::can_guide(args.guided)?;
-    let loaded = load::load(&args.runbook)?;
-    let bound = load::bind(&loaded.runbook, &args.inputs)?;
-    let (plan, secrets, source) = load::plan(loaded, bound);
+    let (plan, secrets, source) = args.planned()?;
+    saved::expect_digest(&plan, args.expect_digest.as_deref())?;
+    let now = now_ms();
+    let waived = window::may_start(&plan, args.waive_window.as_deref(), now)?;
+    if let Some(says) = window::fit(&plan, now) {
+        super::note(&says);
+    }
     let id = state::new_id(&plan.runbook.name);
     let base_dir = state::here()?;
     let state_dir = base_dir.join(state_dir);
@@ -60,6 +96,7 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
             options: RunOptions {
                 max_parallel: args.max_parallel.map(usize::from),
                 no_rollback: args.no_rollback,
+                waived,
             },
             store,
             state_dir,

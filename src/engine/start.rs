@@ -284,6 +284,10 @@ impl Engine {
         // a password written into an address is no secret input, and still not to be seen
         let inputs = self.plan.inputs.iter();
         let inputs = inputs.map(|(name, value)| (name.clone(), masker.json(value.clone())));
+        let mut options = self.options.clone();
+        for waiver in &mut options.waived {
+            waiver.reason = masker.text(&waiver.reason).into_owned();
+        }
         EventKind::Run(RunEvent::Planned(Box::new(Planned {
             name: self.plan.runbook.name.value.clone(),
             title: self.plan.runbook.title.clone(),
@@ -293,7 +297,7 @@ impl Engine {
             inputs: inputs.collect(),
             secrets: self.plan.secrets.clone(),
             outline: self.plan.outline(),
-            options: self.options.clone(),
+            options,
             version: env!("CARGO_PKG_VERSION").into(),
             base_dir: self.base_dir.display().to_string(),
             text_sha256: hex(&Sha256::digest(text.as_bytes())),
@@ -301,7 +305,7 @@ impl Engine {
             sign_off: crate::event::SignOff::default(),
             criteria: Vec::new(),
             signers: String::new(),
-            window: self.plan.window(),
+            window: self.plan.window(now_ms()),
         })))
     }
 }

@@ -27,7 +27,9 @@ pub use people::{
     NoteKind, Person, SignOff, Signature, Stage, Vote,
 };
 pub use rollback::{NotUndone, Part, RollbackEvent, RollbackItem};
-pub use run::{Parking, Planned, RunEvent, RunFailure, RunOptions, RunStatus};
+pub use run::{
+    Parking, Planned, RunEvent, RunFailure, RunOptions, RunStatus, StartRule, StartWaiver,
+};
 pub use snapshot::{MEASURED, Moment, SnapshotEvent, SnapshotTaken};
 pub use step::{OutputKept, Report, SkipReason, StepEvent};
 pub use subscriber::Subscriber;

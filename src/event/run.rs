@@ -102,6 +102,37 @@ pub struct RunOptions {
     pub max_parallel: Option<usize>,
     /// Stop at a failure instead of going back.
     pub no_rollback: bool,
+    /// Rules that somebody let it start against.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<StartWaiver>,
+}
+
+/// A rule that somebody let a run start against.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartWaiver {
+    /// Which.
+    pub rule: StartRule,
+    /// Login name.
+    pub by: String,
+    /// Why, in their words.
+    pub reason: String,
+}
+
+/// What has to hold before a run starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartRule {
+    /// The window of the calendar.
+    Window,
+}
+
+impl StartRule {
+    /// What was done against it, for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Window => "started outside the window",
+        }
+    }
 }
 
 /// The failure that ended the way forward.

@@ -119,6 +119,19 @@ pub fn wrap(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
+/// A text beside a head, and below its own beginning where it is too long for `room` columns.
+pub fn hang(head: &str, text: &str, room: usize) -> Vec<String> {
+    let indent = width(head);
+    let lines = wrap(text, room.saturating_sub(indent))
+        .into_iter()
+        .enumerate();
+    let line = |(at, line): (usize, String)| match at {
+        0 => format!("{head}{line}"),
+        _ => format!("{:indent$}{line}", ""),
+    };
+    lines.map(line).collect()
+}
+
 /// Milliseconds for people.
 pub fn ms(ms: u64) -> String {
     human(Duration::from_millis(ms))

@@ -4,16 +4,18 @@ use super::Plan;
 use crate::event::WindowOutline;
 
 impl Plan {
-    /// The budgets of the runbook.
-    pub fn window(&self) -> WindowOutline {
+    /// The budgets of the runbook, and its hours as they stand at `now`, in milliseconds since the
+    /// Unix epoch.
+    pub fn window(&self, now: i64) -> WindowOutline {
         let window = &self.runbook.window;
+        let opening = window.hours.as_ref().map(|hours| hours.at(now));
         let seconds = |time: Option<std::time::Duration>| time.map(|time| time.as_secs_f64());
         WindowOutline {
             total_s: seconds(window.total),
             downtime_s: seconds(window.downtime),
             rollback_s: seconds(window.rollback),
-            opens: None,
-            closes: None,
+            opens: opening.and_then(|opening| opening.opens),
+            closes: opening.and_then(|opening| opening.closes),
         }
     }
 }

@@ -169,6 +169,7 @@ fn drive(plan: &Arc<Plan>, rolls: Vec<u8>, stop_at: Option<usize>) -> Driven {
         RunOptions {
             max_parallel: Some(4),
             no_rollback: false,
+            waived: Vec::new(),
         },
     );
     let mut events = Vec::new();

@@ -126,6 +126,20 @@ pub fn bind(
     }
 }
 
+/// The secret inputs that have a value here; the others are left out.
+pub fn bind_known(
+    runbook: &Runbook,
+    given: &BTreeMap<String, String>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> HashMap<String, String> {
+    let secrets = runbook.inputs.iter().filter(|input| input.secret);
+    let known = secrets.filter_map(|input| {
+        let value = value(input, given, environment).ok()?;
+        Some((input.name.value.clone(), plain(&value)))
+    });
+    known.collect()
+}
+
 /// Binds the inputs of a run again: those that its journal keeps are as they were, secrets and what
 /// the journal hides come from `given`, the `environment` or the default.
 ///

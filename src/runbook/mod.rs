@@ -11,6 +11,7 @@ pub mod decode;
 pub mod diagnostic;
 pub mod excerpt;
 pub mod gate;
+pub mod hours;
 pub mod inputs;
 pub mod model;
 pub mod node;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::catalog::{Class, TargetKind};
+use super::hours::Hours;
 pub use super::inputs::{Input, InputKind, InputValues};
 use super::node::Span;
 use super::params::Params;
@@ -82,8 +83,8 @@ impl Runbook {
     }
 }
 
-/// Budgets shown in the plan and judged in the report.
-#[derive(Clone, Copy, Debug, Default)]
+/// Budgets shown in the plan and judged in the report, and the hours in which a run may start.
+#[derive(Clone, Debug, Default)]
 pub struct Window {
     /// For everything.
     pub total: Option<Duration>,
@@ -91,6 +92,8 @@ pub struct Window {
     pub downtime: Option<Duration>,
     /// For going back.
     pub rollback: Option<Duration>,
+    /// When a run may start; `None`: at any time.
+    pub hours: Option<Hours>,
 }
 
 /// One target.

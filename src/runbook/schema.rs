@@ -103,11 +103,7 @@ fn root_properties() -> Value {
         "title": { "type": "string" },
         "version": { "type": ["string", "number"] },
         "description": { "type": "string" },
-        "window": {
-            "type": "object",
-            "additionalProperties": false,
-            "properties": { "total": reference("duration"), "downtime": reference("duration"), "rollback": reference("duration") }
-        },
+        "window": window(),
         "max_parallel": { "type": "integer", "minimum": 1, "maximum": 1000, "description": "steps in flight at once, over all phases" },
         "production": { "type": "boolean", "description": "what a crash would leave open is a mistake" },
         "people": { "type": "object" },
@@ -129,6 +125,24 @@ fn root_properties() -> Value {
                 "solutions": { "type": "array", "items": { "type": "string" }, "description": "what may help" },
             }
         } },
+    })
+}
+
+fn window() -> Value {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let days: Vec<&str> = super::hours::DAYS.iter().map(|(name, _)| *name).collect();
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "total": reference("duration"), "downtime": reference("duration"), "rollback": reference("duration"),
+            "opens": text("a run starts not before: 2026-11-22T01:00:00+01:00"),
+            "closes": text("a run is over by: 2026-11-22T05:00:00+01:00"),
+            "days": { "type": "array", "items": { "enum": days }, "description": "days on which the hours begin; every day when left out" },
+            "from": text("a time of the day: 01:00"),
+            "to": text("a time of the day: 05:00"),
+            "zone": text("a time zone: Europe/Berlin"),
+        }
     })
 }
 

@@ -5,6 +5,7 @@
 //! fit is taken as not said. Must not: do IO, read a clock, or ask the runbook.
 
 pub mod diff;
+mod exercised;
 mod fan;
 pub mod forecast;
 mod people;
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 pub use diff::{Change, diff};
+pub use exercised::{Exercise, History};
 pub use fan::Fan;
 pub use forecast::Timeline;
 pub use people::{Asked, Ordered, Resolved, Waiver};
@@ -205,7 +207,10 @@ impl RunView {
 
     fn apply_run(&mut self, event: &RunEvent, at: i64) {
         match event {
-            RunEvent::Planned(planned) => self.plan(planned),
+            RunEvent::Planned(planned) => {
+                self.plan(planned);
+                self.note_start_waivers(&planned.options, at);
+            }
             RunEvent::Started {
                 by,
                 host,

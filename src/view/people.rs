@@ -3,7 +3,7 @@
 use super::{RunView, StepStatus};
 use crate::event::{
     Answer, Brief, CloseOut, How, Note, OperatorEvent, Order, Question, Resolution, RollbackEvent,
-    RunStatus, Signature, SkipReason, StepEvent, Vote,
+    RunOptions, RunStatus, Signature, SkipReason, StepEvent, Vote,
 };
 use crate::expr::Evidence;
 
@@ -298,6 +298,18 @@ impl RunView {
             by: by.clone(),
             reason: reason.clone(),
         });
+    }
+
+    /// Keeps what was waived for the run to start.
+    pub(super) fn note_start_waivers(&mut self, options: &RunOptions, at: i64) {
+        let waivers = options.waived.iter().map(|waiver| Waiver {
+            at,
+            what: waiver.rule.words(),
+            subject: String::new(),
+            by: waiver.by.clone(),
+            reason: waiver.reason.clone(),
+        });
+        self.waived.extend(waivers);
     }
 
     fn said<'a, T>(&'a self, pick: impl Fn(&'a Order) -> Option<T>) -> Vec<(i64, &'a str, T)> {

@@ -4,13 +4,16 @@
 
 use serde_json::{Value, json};
 
+use super::super::text::rfc3339;
+use super::back::{PhaseBack, StepBack, WayBack};
 use super::facts::Facts;
 use crate::plan::{Plan, undo_kind};
 use crate::runbook::Step;
+use crate::runbook::hours::Hours;
 use crate::runbook::model::InDoubt;
 
 /// The whole plan.
-pub fn json(plan: &Plan) -> Value {
+pub fn json(plan: &Plan, back: &WayBack) -> Value {
     let facts = Facts::of(plan);
     let runbook = &plan.runbook;
     let name = |phase: &usize| runbook.phases[*phase].name.value.clone();
@@ -32,6 +35,7 @@ pub fn json(plan: &Plan) -> Value {
             "downtime": seconds(runbook.window.downtime),
             "rollback": seconds(runbook.window.rollback),
         },
+        "hours": runbook.window.hours.as_ref().map(Hours::words),
         "levels": facts.levels.iter()
             .map(|level| level.iter().map(name).collect::<Vec<_>>())
             .collect::<Vec<_>>(),
@@ -44,6 +48,7 @@ pub fn json(plan: &Plan) -> Value {
             "verify": part(&runbook.rollback.verify),
             "notify": part(&runbook.rollback.notify),
         },
+        "way_back": way_back(plan, back),
         "cannot_be_undone": facts.not_undoable.iter()
             .map(|(step, undo)| json!({ "step": step, "undo": undo }))
             .collect::<Vec<_>>(),
@@ -64,6 +69,65 @@ fn phase(plan: &Plan, facts: &Facts, at: usize) -> Value {
         "estimate_s": facts.estimates[at],
         "earliest_start_s": facts.schedule.starts[at],
         "steps": phase.steps.iter().map(step).collect::<Vec<_>>(),
+    })
+}
+
+fn way_back(plan: &Plan, back: &WayBack) -> Value {
+    let coverage = &back.coverage;
+    let name = |at: usize| &plan.runbook.phases[at].name.value;
+    json!({
+        "runs_looked_at": back.runs,
+        "coverage": {
+            "counted": coverage.counted,
+            "covered": coverage.covered,
+            "covered_percent": coverage.covered_percent(),
+            "exercised": coverage.exercised,
+            "exercised_percent": coverage.exercised_percent(),
+            "uncovered": coverage.uncovered,
+            "unexercised": coverage.unexercised,
+            "said_none": coverage.said_none,
+            "points_of_no_return": coverage.no_return,
+        },
+        "steps": back.steps.iter().map(step_back).collect::<Vec<_>>(),
+        "after_phase": back.phases.iter().enumerate()
+            .map(|(at, phase)| phase_back(name(at), phase))
+            .collect::<Vec<_>>(),
+    })
+}
+
+fn step_back(step: &StepBack) -> Value {
+    let exercised = step.exercised.as_ref().map(|one| {
+        json!({
+            "run": one.run, "kind": one.kind, "at": rfc3339(one.at), "took_ms": one.took_ms,
+            "changed_since": !step.same,
+        })
+    });
+    json!({
+        "id": step.id,
+        "undo": step.undo,
+        "needs": step.needs.iter()
+            .map(|(what, of)| json!({ "what": what, "step": of }))
+            .collect::<Vec<_>>(),
+        "exercised": exercised,
+        "takes_ms": step.takes.known(),
+        "known_by": step.takes.source(),
+    })
+}
+
+fn phase_back(name: &str, phase: &PhaseBack) -> Value {
+    let [measured, before, estimated] = phase.known;
+    let known = phase.unknown.is_empty() || phase.ms > 0;
+    json!({
+        "phase": name,
+        "nothing_to_take_back": phase.nothing,
+        "takes_ms": known.then_some(phase.ms),
+        "at_least": !phase.unknown.is_empty(),
+        "measured": measured,
+        "measured_before_a_change": before,
+        "estimated": estimated,
+        "unknown": phase.unknown,
+        "left_behind": phase.left,
+        "not_past": phase.held_by,
     })
 }
 
@@ -97,10 +161,13 @@ fn step(step: &Step) -> Value {
 mod tests {
     use super::super::samples;
     use super::*;
+    use crate::view::History;
 
     #[test]
     fn the_shape_is_stable() {
-        let plan = json(&samples::small());
+        let plan = samples::small();
+        let back = WayBack::of(&plan, &History::default());
+        let plan = json(&plan, &back);
         assert_eq!(plan["schema"], "ferry.plan/1");
         assert_eq!(
             plan["levels"],
@@ -121,6 +188,15 @@ mod tests {
                 "done_when": true, "idempotent": false, "undone_when": false, "in_doubt": "ask",
                 "point_of_no_return": false, "timeout_s": 60.0,
                 "requires_backup": "keys", "estimate_s": null,
+            })
+        );
+        assert_eq!(
+            plan["way_back"]["after_phase"][3],
+            json!({
+                "phase": "flush", "nothing_to_take_back": false, "takes_ms": null, "at_least": true,
+                "measured": 0, "measured_before_a_change": 0, "estimated": 0,
+                "unknown": ["flush-cache", "restart", "stop", "old"], "left_behind": ["tidy"],
+                "not_past": [],
             })
         );
         assert_eq!(

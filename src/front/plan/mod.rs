@@ -3,10 +3,13 @@
 //! Main functions: [`text()`] and [`json()`], both made from the same facts. Texts from the
 //! runbook are shown as written, holes unfilled, so no value of a secret can be among them.
 
+mod back;
 mod facts;
 mod json;
 mod text;
+mod way_back;
 
+pub use back::{Coverage, WayBack};
 pub use json::json;
 pub use text::text;
 

@@ -1,17 +1,22 @@
 //! The plan as text, for `ferry plan`.
 
 use super::super::escape::shown;
-use super::super::text::{clip, numbered, pad, seconds};
+use super::super::text::{clip, hang, numbered, pad, seconds};
+use super::back::WayBack;
 use super::facts::{Facts, call, details};
+use super::way_back;
 use crate::plan::Plan;
 use crate::runbook::Step;
 use crate::runbook::units::human;
+
+/// The most columns of a line.
+pub(super) const ROOM: usize = 80;
 
 /// The widest column of step names.
 const NAME: usize = 28;
 
 /// The whole plan: what it stands on, order, times, each step, the way back, risks.
-pub fn text(plan: &Plan) -> String {
+pub fn text(plan: &Plan, back: &WayBack) -> String {
     let facts = Facts::of(plan);
     let mut out = Vec::new();
     head(plan, &mut out);
@@ -19,7 +24,8 @@ pub fn text(plan: &Plan) -> String {
     for phase in plan.graph.order() {
         one_phase(plan, &facts, phase, &mut out);
     }
-    rollback(plan, &facts, &mut out);
+    rollback(plan, &mut out);
+    way_back::way_back(plan, back, &mut out);
     risks(&facts, &mut out);
     let mut text = String::new();
     for line in out {
@@ -34,7 +40,9 @@ fn head(plan: &Plan, out: &mut Vec<String>) {
     let title = runbook.title.as_ref();
     let title = title.map_or_else(String::new, |title| format!(": {}", shown(title)));
     out.push(format!("{}{title}", shown(&runbook.name)));
-    let mut say = |word: &str, text: String| out.push(format!("  {}{text}", pad(word, 10)));
+    let mut say = |word: &str, text: String| {
+        out.extend(hang(&format!("  {}", pad(word, 10)), &text, ROOM));
+    };
     if let Some(version) = &runbook.version {
         say("version", shown(version).into_owned());
     }
@@ -58,6 +66,9 @@ fn head(plan: &Plan, out: &mut Vec<String>) {
         .collect();
     if !budgets.is_empty() {
         say("window", budgets.join(", "));
+    }
+    if let Some(hours) = &window.hours {
+        say("hours", hours.words());
     }
 }
 
@@ -124,26 +135,22 @@ fn steps(steps: &[Step], undo: bool, out: &mut Vec<String>) {
     let name = widths.max().unwrap_or(0).min(NAME);
     for step in steps {
         let does = if step.changes() { "changes" } else { "reads" };
-        let mut line = format!(
-            "  {}  {}  {}",
-            pad(&shown(&step.id), name),
-            pad(does, 9),
-            call(&step.action)
-        );
+        let head = |id: &str, word: &str| format!("  {}  {}  ", pad(id, name), pad(word, 9));
+        let mut text = call(&step.action);
         if let Some(estimate) = step.estimate {
-            line.push_str(&format!(" ({})", human(estimate)));
+            text.push_str(&format!(" ({})", human(estimate)));
         }
-        out.push(line);
+        out.extend(hang(&head(&shown(&step.id), does), &text, ROOM));
         for (word, text) in details(step)
             .into_iter()
             .filter(|(word, _)| undo || *word != "undo")
         {
-            out.push(format!("  {}  {}  {text}", pad("", name), pad(word, 9)));
+            out.extend(hang(&head("", word), &text, ROOM));
         }
     }
 }
 
-fn rollback(plan: &Plan, facts: &Facts, out: &mut Vec<String>) {
+fn rollback(plan: &Plan, out: &mut Vec<String>) {
     let rollback = &plan.runbook.rollback;
     let parts = [
         ("first", &rollback.first),
@@ -159,13 +166,6 @@ fn rollback(plan: &Plan, facts: &Facts, out: &mut Vec<String>) {
         ));
         steps(part, false, out);
     }
-    if !facts.not_undoable.is_empty() {
-        out.push(String::new());
-        out.push("cannot be taken back".into());
-        for (step, undo) in &facts.not_undoable {
-            out.push(format!("  {}: undo is {}", shown(step), undo.words()));
-        }
-    }
 }
 
 fn risks(facts: &Facts, out: &mut Vec<String>) {
@@ -175,12 +175,10 @@ fn risks(facts: &Facts, out: &mut Vec<String>) {
     out.push(String::new());
     out.push("risks".into());
     for risk in &facts.risks {
-        if risk.steps.is_empty() {
-            out.push(format!("  {}", risk.text));
-            continue;
-        }
         let steps: Vec<_> = risk.steps.iter().map(|step| shown(step)).collect();
-        out.push(format!("  {}: {}", risk.text, steps.join(", ")));
+        let colon = if steps.is_empty() { "" } else { ": " };
+        let text = format!("{}{colon}{}", risk.text, steps.join(", "));
+        out.extend(hang("  - ", &text, ROOM));
     }
 }
 
@@ -189,9 +187,17 @@ mod tests {
     use super::super::super::golden;
     use super::super::samples;
     use super::*;
+    use crate::view::History;
 
     #[test]
     fn a_plan_says_everything() {
-        golden::same("plan.txt", &text(&samples::small()));
+        let plan = samples::small();
+        let back = WayBack::of(&plan, &History::default());
+        let text = text(&plan, &back);
+        golden::same("plan.txt", &text);
+        let wide = text
+            .lines()
+            .find(|line| super::super::super::text::width(line) > 80);
+        assert_eq!(wide, None);
     }
 }

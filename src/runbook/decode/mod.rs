@@ -10,12 +10,13 @@ mod parts;
 mod phase;
 mod step;
 mod trouble;
+mod window;
 
 pub(super) use inputs::check_kind;
 
 use super::catalog::Catalog;
 use super::diagnostic::{Diagnostic, Problems};
-use super::model::{Phase, Runbook, Sp, Window};
+use super::model::{Phase, Runbook, Sp};
 use super::node::{Node, Span};
 use fields::{Cx, Fields};
 
@@ -52,7 +53,7 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
     let (title, version) = (text("title"), text("version"));
     let window = fields
         .get("window")
-        .map(|node| window(cx, node))
+        .map(|node| window::window(cx, node))
         .unwrap_or_default();
     let max_parallel = fields
         .get("max_parallel")
@@ -129,23 +130,4 @@ fn few_enough(cx: &mut Cx<'_, '_>, root: &Node, phases: &[Phase]) -> Option<()> 
     cx.problems
         .push(found.help("use `for_each`, or split it into several runbooks"));
     None
-}
-
-fn window(cx: &mut Cx<'_, '_>, node: &Node) -> Window {
-    let Some(mut fields) = Fields::of(cx, "`window`", node) else {
-        return Window::default();
-    };
-    let window = Window {
-        total: fields
-            .get("total")
-            .and_then(|node| cx.duration("total", node)),
-        downtime: fields
-            .get("downtime")
-            .and_then(|node| cx.duration("downtime", node)),
-        rollback: fields
-            .get("rollback")
-            .and_then(|node| cx.duration("rollback", node)),
-    };
-    fields.finish(cx);
-    window
 }
