@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::CommandError;
 use super::exit::Exit;
-use super::saved::{self, SavedPlan};
+use super::saved::{self, SavedPlan, Visible};
 use super::{history, load, window};
 use crate::engine::clock::now_ms;
 use crate::front;
@@ -48,7 +48,12 @@ enum Graph {
 
 pub(super) fn plan(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
     let loaded = load::load(&args.runbook)?;
-    let (plan, secrets, source, missing) = saved::visible(loaded, &args.inputs)?;
+    let Visible {
+        plan,
+        secrets,
+        source,
+        missing,
+    } = saved::visible(loaded, &args.inputs)?;
     if let Some(error) = missing {
         if args.out.is_some() {
             return Err(error);

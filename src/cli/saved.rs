@@ -315,12 +315,18 @@ pub(super) fn expect_digest(plan: &Plan, expected: Option<&str>) -> Result<(), C
         .hint("the runbook or an input has changed since: `ferry plan` shows it"))
 }
 
-/// The plan of a runbook without its secrets: those of its other inputs that have a value, and the
-/// secrets whose values are known here. `Err` beside it: why an input has none.
-pub(super) fn visible(
-    loaded: Loaded,
-    given: &[(String, String)],
-) -> Result<(Plan, HashMap<String, String>, Source, Option<CommandError>), CommandError> {
+/// A plan without its secrets.
+pub(super) struct Visible {
+    pub(super) plan: Plan,
+    /// The secrets whose values are known here.
+    pub(super) secrets: HashMap<String, String>,
+    pub(super) source: Source,
+    /// Why an input that is no secret has no value; the plan is then not that of a run.
+    pub(super) missing: Option<CommandError>,
+}
+
+/// The plan of a runbook, for which no secret has to be known.
+pub(super) fn visible(loaded: Loaded, given: &[(String, String)]) -> Result<Visible, CommandError> {
     let env = |name: &str| std::env::var(name).ok();
     let said: BTreeMap<String, String> = given.iter().cloned().collect();
     let names: Vec<String> = secret_names(&loaded.runbook);
@@ -335,7 +341,12 @@ pub(super) fn visible(
         Err(errors) => return Err(load::unbound(&errors)),
     };
     let plan = Plan::new(loaded.runbook, &loaded.meaning, values, names);
-    Ok((plan, secrets, loaded.source, missing))
+    Ok(Visible {
+        plan,
+        secrets,
+        source: loaded.source,
+        missing,
+    })
 }
 
 fn secret_names(runbook: &Runbook) -> Vec<String> {

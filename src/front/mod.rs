@@ -20,6 +20,7 @@ pub mod prompt;
 pub mod report;
 pub mod status;
 pub mod text;
+pub mod times;
 
 pub use json::JsonLines;
 pub use look::Look;

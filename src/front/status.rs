@@ -8,7 +8,7 @@ use super::lines::{count_words, rollback_words, run_tone};
 use super::look::Tone;
 use super::text::{between, clip, moment, ms, pad, seconds, table, wrap};
 use crate::event::RunStatus;
-use crate::view::{ItemStatus, RunView, StepStatus};
+use crate::view::{ItemStatus, RunView, StepStatus, Timeline};
 
 /// How a text is to be laid out.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +32,16 @@ pub fn run(view: &RunView, next: &[String], page: &Page) -> String {
         Some(at) if stands => at,
         _ => page.now,
     };
+    let clock = page.now;
     let page = &Page { now, ..*page };
     let mut out = Vec::new();
-    head(view, page, &mut out);
+    // what stands still ends later all the same
+    let until = if view.status.is_over() && view.ended_at.is_some() {
+        now
+    } else {
+        clock
+    };
+    head(view, page, &Timeline::of(view, until), &mut out);
     let mut text = lines(out);
     text.push('\n');
     text.push_str(&phases(view, page));
@@ -61,7 +68,7 @@ fn lines(lines: Vec<String>) -> String {
     })
 }
 
-fn head(view: &RunView, page: &Page, out: &mut Vec<String>) {
+fn head(view: &RunView, page: &Page, timeline: &Timeline, out: &mut Vec<String>) {
     let interrupted = view.status.is_active() && !page.live;
     let (word, tone) = match interrupted {
         true => ("interrupted", Tone::Bad),
@@ -96,6 +103,9 @@ fn head(view: &RunView, page: &Page, out: &mut Vec<String>) {
         say(word, &ms(took));
     }
     say("steps", &count_words(view));
+    for (word, text) in super::times::lines(view, timeline) {
+        say(word, &text);
+    }
     if let Some((_, why)) = view
         .parked
         .last()

@@ -15,7 +15,7 @@ use super::escape::shown;
 use super::look::Tone;
 use super::text::{between, ms, numbered, pad, pad_left, seconds, width, wrap};
 use crate::event::{Event, EventKind, Parking, RunEvent};
-use crate::view::{PhaseStatus, RunView};
+use crate::view::{PhaseStatus, RunView, Timeline};
 
 /// The widest column of names.
 const PLACE: usize = 32;
@@ -83,6 +83,18 @@ pub(super) struct Teller {
     /// The run so far.
     pub(super) view: RunView,
     place: usize,
+    times: Times,
+}
+
+/// What was said last about when it ends.
+#[derive(Default)]
+struct Times {
+    /// When it was looked at, in milliseconds since the Unix epoch.
+    at: i64,
+    /// How late it was said to be.
+    late: i64,
+    /// Whether the window was said not to be kept.
+    beyond: bool,
 }
 
 impl Teller {
@@ -90,6 +102,7 @@ impl Teller {
         Self {
             view: RunView::lean(),
             place: 0,
+            times: Times::default(),
         }
     }
 
@@ -110,7 +123,12 @@ impl Teller {
             EventKind::Operator(kind) => self.operator(kind, event.at, &mut lines),
         }
         if let (Some(at), Some(before)) = (phase, before) {
-            lines.extend(self.phase_ends(at, before, event.at));
+            let ends = self.phase_ends(at, before, event.at);
+            let over = ends.is_some();
+            lines.extend(ends);
+            if over {
+                lines.extend(self.times(event.at));
+            }
         }
         lines
     }
@@ -173,6 +191,32 @@ impl Teller {
         }
         let word = format!("{} in", status.words());
         Some(self.at(now, &phase.name, tone, &word, rest).stays())
+    }
+
+    /// When it ends, where that has changed by a tenth of the plan and by a minute, or the window is
+    /// not kept any more. Looked at once a second at the most: a run may have thousands of phases.
+    fn times(&mut self, now: i64) -> Option<Line> {
+        if now - self.times.at < 1_000 {
+            return None;
+        }
+        self.times.at = now;
+        let timeline = Timeline::of(&self.view, now);
+        let (late, eta) = (timeline.late?, super::times::brief(&timeline)?);
+        let beyond = super::times::beyond(&self.view, &timeline);
+        let much = i64::try_from(timeline.planned.ms / 10).unwrap_or(i64::MAX);
+        let moved = (late - self.times.late).abs() >= much.max(60_000);
+        let news = beyond.is_some() && !self.times.beyond;
+        if !moved && !news {
+            return None;
+        }
+        self.times.late = late;
+        self.times.beyond = beyond.is_some();
+        let rest = match beyond {
+            Some(beyond) => format!(" {eta}; ends {beyond}"),
+            None => format!(" {eta}"),
+        };
+        let tone = if late > 0 { Tone::Odd } else { Tone::Neutral };
+        Some(self.at(now, "", tone, "forecast:", rest).stays())
     }
 
     fn run(&mut self, event: &RunEvent, at: i64, lines: &mut Vec<Line>) {

@@ -9,7 +9,7 @@ use super::super::look::Tone;
 use super::super::text::{between, clip, pad, seconds, width};
 use crate::event::RunStatus;
 use crate::view::{
-    ItemStatus, PhaseStatus, PhaseView, RollbackView, RunView, StepStatus, StepView,
+    ItemStatus, PhaseStatus, PhaseView, RollbackView, RunView, StepStatus, StepView, Timeline,
 };
 
 /// From this width on there is room for bars and estimates.
@@ -80,7 +80,14 @@ impl Scene<'_> {
             true => format!("{word}  {over}/{} steps  {elapsed}", counts.steps),
             false => format!("{over}/{} {elapsed}", counts.steps),
         };
-        beside(&shown(view.header.shown()), &tail, columns)
+        let title = shown(view.header.shown());
+        let brief = super::super::times::brief(&Timeline::of(view, self.now));
+        let tail = match brief.map(|brief| format!("{tail}  {brief}")) {
+            // the times give way to the title
+            Some(long) if width(&title) + width(&long) + 2 <= columns => long,
+            _ => tail,
+        };
+        beside(&title, &tail, columns)
     }
 
     fn phase(&self, phase: &PhaseView, columns: usize) -> String {
