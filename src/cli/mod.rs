@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod decide;
 mod desk;
+mod diff;
 mod doctor;
 mod error;
 mod evidence;
@@ -83,6 +84,7 @@ enum Command {
     Status(status::StatusArgs),
     Runs(status::RunsArgs),
     Report(report::Args),
+    Diff(diff::Args),
     Verify(verify::Args),
     Doctor(doctor::Args),
     Snapshot(snapshot::Args),
@@ -130,6 +132,7 @@ fn route(args: Args) -> Result<Exit, CommandError> {
         Command::Status(args) => status::status(&args, &state_dir),
         Command::Runs(args) => status::runs(&args, &state_dir),
         Command::Report(args) => report::report(&args, &state_dir),
+        Command::Diff(args) => diff::diff(&args, &state_dir),
         Command::Verify(args) => verify::verify(&args, &state_dir),
         Command::Doctor(args) => doctor::doctor(&args, &state_dir),
         Command::Snapshot(args) => snapshot::snapshot(&args, &state_dir),

@@ -86,7 +86,8 @@ pub(super) fn runs(args: &RunsArgs, state_dir: &Path) -> Result<Exit, CommandErr
     Ok(Exit::Done)
 }
 
-fn page() -> Page {
+/// How the terminal wants it.
+pub(super) fn page() -> Page {
     let columns = std::env::var("COLUMNS")
         .ok()
         .and_then(|columns| columns.parse().ok());

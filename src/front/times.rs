@@ -140,10 +140,7 @@ mod tests {
         assert_eq!(
             lines(&view, &timeline),
             [
-                (
-                    "planned",
-                    "at least 1m 02s (verify > deploy > validate)".to_owned()
-                ),
+                ("planned", "at least 1m 02s (verify > deploy)".to_owned()),
                 (
                     "forecast",
                     "ends 02:01 UTC or later, late by 30s".to_owned()

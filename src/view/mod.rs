@@ -4,6 +4,7 @@
 //! same while it goes on and from its journal. [`RunView::apply`] is total: an event that does not
 //! fit is taken as not said. Must not: do IO, read a clock, or ask the runbook.
 
+pub mod compare;
 pub mod diff;
 mod exercised;
 mod fan;
