@@ -13,6 +13,7 @@ mod architecture;
 mod check;
 mod children;
 mod demo_app;
+mod diff;
 mod exit_codes;
 #[cfg(feature = "failpoints")]
 mod faults;
@@ -26,6 +27,7 @@ mod guided;
 mod hybrid_cache;
 mod limits;
 mod orders;
+mod plan_way_back;
 mod preflight;
 mod readme;
 mod resume;

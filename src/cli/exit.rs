@@ -130,7 +130,7 @@ impl Exit {
             Self::Waiting => "waiting for an answer, or paused: a person is needed",
             Self::Cancelled => "cancelled, with nothing left to take back",
             Self::Aborted => "aborted and left where it stood",
-            Self::Unmet => "what was required does not hold: coverage of `plan`",
+            Self::Unmet => "what was required of the plan does not hold",
             Self::Fenced => "another engine took the run over",
             Self::CancelledBack => "cancelled and rolled back completely",
             Self::Usage => "wrong usage, or an order that the run cannot take now",

@@ -5,7 +5,7 @@
 //!
 //! | event | fields |
 //! | --- | --- |
-//! | `run.planned` | `name`, `title`, `source`, `digest`, `inputs`, `secrets` (names), `phases`, `options`, `version` |
+//! | `run.planned` | `name`, `title`, `source`, `digest`, `inputs`, `secrets` (names), `phases`, `options`, `window`, `version` |
 //! | `run.started` | `by`, `host`, `pid` |
 //! | `run.failed` | `step`, `phase`, `failure` |
 //! | `run.stopping`, `run.parked` | `reason` |

@@ -61,7 +61,7 @@ fn coverage(back: &WayBack, out: &mut Vec<String>) {
         _ => say(
             "undo",
             &format!(
-                "{} of {counted} steps have one ({} %), {} of {counted} was carried out before ({} %)",
+                "{} of {counted} steps have one ({} %); carried out before: {} of {counted} ({} %)",
                 coverage.covered,
                 coverage.covered_percent(),
                 coverage.exercised,
