@@ -317,6 +317,41 @@ fn a_runbook_with_a_password_in_its_text_is_not_saved() {
 }
 
 #[test]
+fn a_password_in_an_address_is_not_saved_and_has_to_be_what_it_was() {
+    let url = "http://ana:hunter2-secret@127.0.0.1:9";
+    let going = Ferry::new()
+        .runbook(
+            "
+            runbook: demo
+            inputs: { url: { env: DEMO_URL } }
+            phases: { p: { steps: [{ id: write, shell: 'echo $URL >> ledger', env: { URL: '${{ inputs.url }}' }, undo: none }] } }
+            ",
+        )
+        .env("DEMO_URL", url)
+        .command(&["plan", "runbook.yaml", "--out", "plan.json"])
+        .start();
+    let dir = going.shared();
+    let ran = going.wait().success();
+    assert!(
+        !ran.text("plan.json").contains("hunter2"),
+        "{}",
+        ran.text("plan.json")
+    );
+    let run = |url: &str| {
+        let ferry = Ferry::again(&dir).env("DEMO_URL", url);
+        ferry.command(&["run", "--plan", "plan.json"]).run()
+    };
+    let ran = run("http://ana:another-one@127.0.0.1:9").code(65);
+    assert!(
+        ran.stderr.contains("an input is not what it was"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!ran.all().contains("another-one"), "{}", ran.all());
+    assert!(run(url).success().ledger()[0].contains("hunter2"));
+}
+
+#[test]
 fn only_the_digest_that_is_expected_starts() {
     let going = Ferry::new()
         .runbook(SECRETIVE)

@@ -322,7 +322,10 @@ mod tests {
                 .starts_with("write it with its offset")
         );
         let berlin = at("2026-11-22T00:00:00Z");
-        assert_eq!(moment("2026-11-22T01:00:00+01:00[Europe/Berlin]"), Ok(berlin));
+        assert_eq!(
+            moment("2026-11-22T01:00:00+01:00[Europe/Berlin]"),
+            Ok(berlin)
+        );
         assert_eq!(moment("2026-11-22T01:00[Europe/Berlin]"), Ok(berlin));
         for wrong in ["1", "25:00", "01:60", "2026-11-22", "1:00", "noon", "24:00"] {
             assert!(time(wrong).is_err(), "{wrong}");

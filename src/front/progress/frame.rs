@@ -231,6 +231,21 @@ mod tests {
     }
 
     #[test]
+    fn where_there_is_room_the_first_line_says_when_it_ends() {
+        let events = samples::rolled_back(false);
+        assert_eq!(
+            picture(&events, 15, 60_700, (23, 99))[0],
+            "LocMemCache to Redis  running  5/7 steps  1m 02s  ETA 02:01 or later, on time"
+        );
+        // going back, nothing is known of when that ends
+        let back = picture(&events, 21, 400, (23, 99));
+        assert_eq!(
+            back[0],
+            "LocMemCache to Redis  rolling back  6/7 steps  9.8s"
+        );
+    }
+
+    #[test]
     fn a_narrow_terminal_keeps_the_numbers() {
         let events = samples::rolled_back(false);
         assert_eq!(
