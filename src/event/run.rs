@@ -105,6 +105,15 @@ pub struct RunOptions {
     /// Rules that somebody let it start against.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<StartWaiver>,
+    /// The environment whose values the inputs have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// Whether it rehearses: it is carried out for real, and not on what it is written for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsal: bool,
+    /// Turn back once this step is over and well, as an undo drill does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 /// A rule that somebody let a run start against.
@@ -131,6 +140,27 @@ impl StartRule {
     pub fn words(self) -> &'static str {
         match self {
             Self::Window => "started outside the window",
+        }
+    }
+}
+
+impl RunOptions {
+    /// `run`, `rehearsal` or `drill`.
+    pub fn kind(&self) -> &'static str {
+        match (self.rehearsal, &self.until) {
+            (true, Some(_)) => "drill",
+            (true, None) => "rehearsal",
+            (false, _) => "run",
+        }
+    }
+
+    /// What kind of rehearsal it is, in words; `None` for a run that is meant.
+    pub fn elsewhere(&self) -> Option<String> {
+        let place = self.environment.as_deref().unwrap_or("no environment");
+        match (self.rehearsal, &self.until) {
+            (true, Some(step)) => Some(format!("undo drill up to `{step}`, in `{place}`")),
+            (true, None) => Some(format!("dress rehearsal, in `{place}`")),
+            (false, _) => None,
         }
     }
 }

@@ -392,7 +392,7 @@ impl Story {
         let options = RunOptions {
             max_parallel: Some(4),
             no_rollback: dice.roll(4) == 0,
-            waived: Vec::new(),
+            ..RunOptions::default()
         };
         Self {
             plan: Arc::clone(plan),

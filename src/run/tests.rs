@@ -168,8 +168,7 @@ fn drive(plan: &Arc<Plan>, rolls: Vec<u8>, stop_at: Option<usize>) -> Driven {
         "dir",
         RunOptions {
             max_parallel: Some(4),
-            no_rollback: false,
-            waived: Vec::new(),
+            ..RunOptions::default()
         },
     );
     let mut events = Vec::new();

@@ -170,7 +170,8 @@ impl RunState {
     fn follow(&self, now: i64) -> Decision {
         match self.status {
             RunStatus::Running if self.goes_on() => self
-                .start_something(now)
+                .turn_back()
+                .or_else(|| self.start_something(now))
                 .unwrap_or_else(|| self.end_well(now)),
             RunStatus::Running | RunStatus::Cancelling if self.in_flight == 0 && !self.taking() => {
                 self.halt()

@@ -6,13 +6,33 @@ use super::super::effect::{Decision, Effect};
 use super::super::parts::{SnapshotState, StepStatus};
 use super::super::state::RunState;
 use super::invalid;
-use crate::event::{Failure, Moment, SkipReason, SnapshotEvent, StepEvent};
+use crate::event::{
+    Cause, Failure, Moment, Outcome, RunEvent, SkipReason, SnapshotEvent, StepEvent,
+};
 use crate::expr::Verdict;
 use crate::plan::StepKey;
 use crate::runbook::gate::Gate;
 use crate::runbook::model::{Items, Step, Undo};
 
 impl RunState {
+    /// In a drill: once the step is over and well, the way back begins as after a failure.
+    pub(super) fn turn_back(&self) -> Option<Decision> {
+        let at = self.plan.find(self.options.until.as_deref()?)?;
+        let key = StepKey::of(at);
+        let over = matches!(
+            self.step(key).status,
+            StepStatus::Done | StepStatus::Skipped
+        );
+        let failure = Failure {
+            cause: Cause::Stopped,
+            outcome: Outcome::NotApplied,
+            message: "the drill turns back here".into(),
+            hint: None,
+        };
+        let failed = self.run_failure(Some(key), self.plan.phase_of(at), &failure);
+        over.then(|| Decision::event(RunEvent::Failed(failed)).with(Effect::StopReading))
+    }
+
     /// The first phase that can start something, if there is room.
     pub(super) fn start_something(&self, now: i64) -> Option<Decision> {
         if self.in_flight >= self.room() {
