@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::{Action, ActionError, Call, Context};
+use super::{Action, ActionError, Call, Context, ReadContext, Rehearsed};
 use crate::runbook::Spec;
 use crate::runbook::catalog::always_reading;
 
@@ -48,26 +48,34 @@ impl Action for Env {
     }
 
     async fn execute(&self, _: &Context, call: &Call) -> Result<Value, ActionError> {
-        let params = Params::deserialize(&call.params)
-            .map_err(|error| ActionError::invalid(format!("`{}`: {error}", call.key)))?;
-        let mut values = Map::new();
-        for name in params.names {
-            if name.is_empty() || name.contains(['=', '\0']) {
-                let shown = name.escape_debug();
-                return Err(ActionError::invalid(format!(
-                    "`{}`: `{shown}` is not the name of a variable",
-                    call.key
-                )));
-            }
-            let declared = call.env.iter().rev().find(|(key, _)| *key == name);
-            let value = match declared {
-                Some((_, value)) => Some(value.clone()),
-                None => std::env::var_os(&name).map(|value| value.to_string_lossy().into_owned()),
-            };
-            values.insert(name, value.into());
-        }
-        Ok(Value::Object(values))
+        read(call)
     }
+
+    async fn rehearse(&self, _: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        read(call).map(Rehearsed::Read)
+    }
+}
+
+fn read(call: &Call) -> Result<Value, ActionError> {
+    let params = Params::deserialize(&call.params)
+        .map_err(|error| ActionError::invalid(format!("`{}`: {error}", call.key)))?;
+    let mut values = Map::new();
+    for name in params.names {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            let shown = name.escape_debug();
+            return Err(ActionError::invalid(format!(
+                "`{}`: `{shown}` is not the name of a variable",
+                call.key
+            )));
+        }
+        let declared = call.env.iter().rev().find(|(key, _)| *key == name);
+        let value = match declared {
+            Some((_, value)) => Some(value.clone()),
+            None => std::env::var_os(&name).map(|value| value.to_string_lossy().into_owned()),
+        };
+        values.insert(name, value.into());
+    }
+    Ok(Value::Object(values))
 }
 
 struct ParamsVisitor;

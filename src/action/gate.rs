@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{Action, ActionError, Call, Context, params};
+use super::{Action, ActionError, Call, Context, ReadContext, Rehearsed, params};
 use crate::event::{Cause, Outcome};
 use crate::runbook::Spec;
 use crate::runbook::catalog::{Class, always_reading};
@@ -89,6 +89,10 @@ impl Action for ManualStep {
     async fn execute(&self, _cx: &Context, call: &Call) -> Result<Value, ActionError> {
         Err(not_carried_out(call))
     }
+
+    async fn rehearse(&self, _: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        Ok(not_asked(call))
+    }
 }
 
 #[async_trait]
@@ -107,6 +111,15 @@ impl Action for Approval {
     async fn execute(&self, _cx: &Context, call: &Call) -> Result<Value, ActionError> {
         Err(not_carried_out(call))
     }
+
+    async fn rehearse(&self, _: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        Ok(not_asked(call))
+    }
+}
+
+/// People are asked nothing in a rehearsal, and nothing that they say there would count.
+fn not_asked(call: &Call) -> Rehearsed {
+    Rehearsed::NotVerified(format!("nobody is asked in a rehearsal (`{}`)", call.key))
 }
 
 fn not_carried_out(call: &Call) -> ActionError {

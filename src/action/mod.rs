@@ -16,6 +16,7 @@ pub mod pause;
 pub mod reach;
 pub mod redis;
 pub mod registry;
+pub mod rehearse;
 pub mod shell;
 pub mod snapshot;
 pub mod sql;
@@ -29,6 +30,7 @@ use serde_json::Value;
 pub use context::{Call, Context, Output, Stop, StopSignal, Stream, Target};
 pub use error::ActionError;
 pub use registry::Registry;
+pub use rehearse::{ReadContext, Rehearsed, Simulated};
 
 use crate::runbook::Spec;
 
@@ -105,6 +107,19 @@ pub trait Action: Send + Sync {
     /// When it cannot be ended.
     async fn end_running(&self, _cx: &Context, _call: &Call) -> Result<bool, ActionError> {
         Ok(false)
+    }
+
+    /// What it would do, without doing it; a call that only reads is really read. Must change nothing,
+    /// and has no handle to change anything with. An action that is silent here is never taken for
+    /// rehearsed.
+    ///
+    /// # Errors
+    /// What is wrong already: a file that is missing, a target that refuses.
+    async fn rehearse(&self, _cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        Ok(Rehearsed::NotVerified(format!(
+            "`{}` does not say what it would do",
+            call.key
+        )))
     }
 
     /// Whether the action watches [`Context::stop`] and [`Context::deadline`] itself, because ending

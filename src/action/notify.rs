@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Action, ActionError, Call, Context, http};
+use super::{Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, http};
 use crate::runbook::Spec;
 
 /// The actions of this file.
@@ -52,6 +52,18 @@ impl Action for Notify {
             Ok(params) => format!("say `{}` to a webhook", params.text),
             Err(_) => "say something to a webhook".into(),
         }
+    }
+
+    async fn rehearse(&self, _: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let params: Params = super::params(&SPEC, call)?;
+        let host = http::host_of(&params.webhook)
+            .map_err(|why| ActionError::invalid(format!("`{}`: {why}", call.key)))?;
+        let would = format!("people would be told through {host}; nobody is");
+        let said = params.title.iter().chain([&params.text]);
+        let lines: Vec<String> = said.map(|text| format!("| {text}")).collect();
+        Ok(Simulated::shown(would, json!({ "host": host }))
+            .detail(lines)
+            .into())
     }
 
     async fn execute(&self, cx: &Context, call: &Call) -> Result<Value, ActionError> {

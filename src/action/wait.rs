@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Action, ActionError, Call, Context, Stop, params};
+use super::{Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, Stop, params};
 use crate::event::{Cause, Outcome};
 use crate::runbook::Spec;
 use crate::runbook::catalog::always_reading;
@@ -58,5 +58,11 @@ impl Action for Wait {
             }
         }
         Ok(json!({ "waited_ms": duration.0.as_secs_f64() * 1_000.0 }))
+    }
+
+    async fn rehearse(&self, _: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let Params { duration } = params(&SPEC, call)?;
+        let facts = json!({ "waited_ms": duration.0.as_secs_f64() * 1_000.0 });
+        Ok(Simulated::exactly(self.describe(call), facts).into())
     }
 }

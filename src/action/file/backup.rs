@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::place::{Found, Owner, Place, make_dir, missing, root};
 use super::{Live, blocking, located, portable};
-use crate::action::{Action, ActionError, Call, Context, params};
+use crate::action::{
+    Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, params,
+};
 use crate::event::Outcome;
 use crate::runbook::Spec;
 
@@ -105,6 +107,34 @@ impl Action for Backup {
         blocking(move |live| back_up(&cx, live, &cwd, &params)).await
     }
 
+    async fn rehearse(&self, _: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let params: BackupParams = params(&BACKUP, call)?;
+        let cwd = call.cwd.clone();
+        let found = blocking(move |live| {
+            let (_, places) = chosen_files(&cwd, &params)?;
+            let look = |(place, _): &(Place, PathBuf)| {
+                let found = place.look(live)?.ok_or_else(|| missing(&place.shown))?;
+                Ok((place.shown.clone(), found))
+            };
+            places
+                .iter()
+                .map(look)
+                .collect::<Result<Vec<_>, ActionError>>()
+        });
+        let found = found.await?;
+        let bytes: u64 = found.iter().map(|(_, found)| found.bytes).sum();
+        let would = format!(
+            "{} files of {bytes} bytes together would be copied",
+            found.len()
+        );
+        let lines = found
+            .iter()
+            .map(|(path, found)| format!("{path}: {} bytes", found.bytes));
+        let lines: Vec<String> = lines.collect();
+        let facts = json!({ "count": found.len(), "bytes": bytes });
+        Ok(Simulated::exactly(would, facts).detail(lines).into())
+    }
+
     async fn restore(&self, _: &Context, _: &Call, _: &Value) -> Result<Value, ActionError> {
         Ok(json!({ "what": "the backup is kept" }))
     }
@@ -116,22 +146,7 @@ fn back_up(
     cwd: &Path,
     params: &BackupParams,
 ) -> Result<Value, ActionError> {
-    if params.files.is_empty() {
-        return Err(ActionError::invalid("`file.backup`: `files` is empty"));
-    }
-    let root = root(&cwd.join(params.root.as_deref().unwrap_or(".")))?;
-    // all mistakes before the first copy
-    let mut places = Vec::new();
-    for file in &params.files {
-        let place = Place::to_write(&root, file)?;
-        let inside = place.path.strip_prefix(&root).map_err(|_| {
-            let message = format!("`{file}` does not lie in `{}`", root.display());
-            ActionError::invalid(message).hint("set `root` to a directory that all files lie in")
-        })?;
-        let inside = inside.to_owned();
-        place.open()?.ok_or_else(|| missing(file))?;
-        places.push((place, inside));
-    }
+    let (root, places) = chosen_files(cwd, params)?;
     let mut files = Vec::new();
     for (place, inside) in &places {
         files.push(keep(cx, live, place, inside)?);
@@ -144,6 +159,29 @@ fn back_up(
         "bytes": bytes,
         "verified": true,
     }))
+}
+
+/// The root, and each file with its path below it; all mistakes before the first copy.
+fn chosen_files(
+    cwd: &Path,
+    params: &BackupParams,
+) -> Result<(PathBuf, Vec<(Place, PathBuf)>), ActionError> {
+    if params.files.is_empty() {
+        return Err(ActionError::invalid("`file.backup`: `files` is empty"));
+    }
+    let root = root(&cwd.join(params.root.as_deref().unwrap_or(".")))?;
+    let mut places = Vec::new();
+    for file in &params.files {
+        let place = Place::to_write(&root, file)?;
+        let inside = place.path.strip_prefix(&root).map_err(|_| {
+            let message = format!("`{file}` does not lie in `{}`", root.display());
+            ActionError::invalid(message).hint("set `root` to a directory that all files lie in")
+        })?;
+        let inside = inside.to_owned();
+        place.open()?.ok_or_else(|| missing(file))?;
+        places.push((place, inside));
+    }
+    Ok((root, places))
 }
 
 fn keep(cx: &Context, live: &Live, place: &Place, inside: &Path) -> Result<Kept, ActionError> {
@@ -195,6 +233,17 @@ impl Action for Restore {
         let (root, files) = chosen(cx, &params)?;
         let cx = cx.clone();
         blocking(move |live| put_back(&cx, live, &root, &files)).await
+    }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let params: RestoreParams = params(&RESTORE, call)?;
+        let from = &params.from;
+        if !cx.backups.contains(from) {
+            let message = format!("`file.restore`: no step `{from}` makes a backup");
+            return Err(ActionError::invalid(message));
+        }
+        let would = format!("the files would be put back as step `{from}` copied them");
+        Ok(Simulated::shown(would, json!({ "from": from })).into())
     }
 }
 

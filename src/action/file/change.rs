@@ -2,26 +2,22 @@
 //!
 //! A file that is there keeps its mode and owner. Content that is there already is not written again.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::io::Read;
 use std::path::Path;
 
 use async_trait::async_trait;
 use regex::bytes::{NoExpand, Regex};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use schemars::JsonSchema;
+use serde::de;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::place::{Found, Owner, Place, io_error, missing};
+use super::diff::{self, Next, content};
+use super::mode::Mode;
+use super::place::{Found, Owner, Place, missing};
 use super::{Live, blocking, undo};
-use crate::action::{Action, ActionError, Call, Context, params};
+use crate::action::{Action, ActionError, Call, Context, ReadContext, Rehearsed, params};
 use crate::event::Outcome;
 use crate::runbook::Spec;
-
-/// The longest file that `file.replace` takes into memory.
-const MOST: u64 = 64 << 20;
 
 const RESULTS: &[(&str, &str)] = &[
     ("path", "the file, as given"),
@@ -108,62 +104,6 @@ pub static REPLACE: Spec = Spec {
     ..Spec::of::<ReplaceParams>("file.replace", "replace text in a file")
 };
 
-/// Permission bits; digits are octal with or without a leading zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mode(pub u32);
-
-struct ModeVisitor;
-
-impl Visitor<'_> for ModeVisitor {
-    type Value = Mode;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("permission bits such as `0644`")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Mode, E> {
-        if crate::runbook::de::is_hole(text) {
-            return Ok(Mode(0o644));
-        }
-        let digits = text.strip_prefix("0o").unwrap_or(text);
-        match u32::from_str_radix(digits, 8) {
-            Ok(mode) if mode <= 0o7777 && !digits.starts_with('+') => Ok(Mode(mode)),
-            _ => Err(E::custom(format!(
-                "`{text}` is not permission bits such as `0644`"
-            ))),
-        }
-    }
-
-    // YAML reads `0640` as the number 640: the digits are what was meant
-    fn visit_u64<E: de::Error>(self, digits: u64) -> Result<Mode, E> {
-        self.visit_str(&digits.to_string())
-    }
-
-    fn visit_i64<E: de::Error>(self, digits: i64) -> Result<Mode, E> {
-        self.visit_str(&digits.to_string())
-    }
-}
-
-impl<'de> Deserialize<'de> for Mode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ModeVisitor)
-    }
-}
-
-impl JsonSchema for Mode {
-    fn schema_name() -> Cow<'static, str> {
-        "FileMode".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": ["string", "integer"],
-            "description": "permission bits such as 0640",
-            "pattern": r"^((0o)?[0-7]{1,4}|\$\{\{.*\}\})$"
-        })
-    }
-}
-
 /// What the three have in common once their parameters are read.
 trait Change: de::DeserializeOwned + Send + 'static {
     fn spec() -> &'static Spec;
@@ -171,6 +111,8 @@ trait Change: de::DeserializeOwned + Send + 'static {
     fn destination(&self) -> &str;
     fn describe(&self) -> String;
     fn apply(&self, cx: &Context, live: &Live, cwd: &Path) -> Result<Value, ActionError>;
+    /// What would be there, and what is.
+    fn next(&self, live: &Live, cwd: &Path) -> Result<Next, ActionError>;
 }
 
 macro_rules! change_action {
@@ -206,6 +148,26 @@ macro_rules! change_action {
                 let params: $params = params(<$params>::spec(), call)?;
                 let (cx, cwd) = (cx.clone(), call.cwd.clone());
                 blocking(move |live| params.apply(&cx, live, &cwd)).await
+            }
+
+            async fn rehearse(
+                &self,
+                _: &ReadContext,
+                call: &Call,
+            ) -> Result<Rehearsed, ActionError> {
+                let params: $params = params(<$params>::spec(), call)?;
+                let cwd = call.cwd.clone();
+                blocking(move |live| {
+                    let next = params.next(live, &cwd)?;
+                    Ok(diff::simulated(
+                        params.destination(),
+                        next.old.as_deref(),
+                        &next.new,
+                        next.mode,
+                    )
+                    .into())
+                })
+                .await
             }
 
             async fn restore(
@@ -287,6 +249,17 @@ impl Change for CopyParams {
         let found = to.put_copy(live, owner, &from, |next| undo::note(cx, &to, next))?;
         Ok(done(&to, true, &found))
     }
+
+    fn next(&self, _: &Live, cwd: &Path) -> Result<Next, ActionError> {
+        let from = Place::to_read(cwd, &self.from)?;
+        let to = Place::to_write(cwd, &self.to)?;
+        let new = content(&from)?.ok_or_else(|| missing(&self.from))?;
+        Ok(Next {
+            old: content(&to)?,
+            new,
+            mode: None,
+        })
+    }
 }
 
 impl Change for WriteParams {
@@ -316,9 +289,35 @@ impl Change for WriteParams {
         }
         write(cx, live, &place, owner, self.text.as_bytes())
     }
+
+    fn next(&self, live: &Live, cwd: &Path) -> Result<Next, ActionError> {
+        let place = Place::to_write(cwd, &self.path)?;
+        let is = place.look(live)?.map(|there| there.owner.mode);
+        let mode = is.zip(self.mode.map(|Mode(mode)| mode));
+        Ok(Next {
+            old: content(&place)?,
+            new: self.text.clone().into_bytes(),
+            mode: mode.filter(|(is, will)| is != will),
+        })
+    }
 }
 
 impl ReplaceParams {
+    /// The new content of a file that holds `old`, with as many places as were expected.
+    fn checked(&self, old: &[u8]) -> Result<(Vec<u8>, u64), ActionError> {
+        let (new, count) = self.replaced(old)?;
+        if self.count.map_or(count == 0, |expected| count != expected) {
+            let expected = match self.count {
+                Some(expected) => format!("{expected} times were expected"),
+                None => "at least once was expected".into(),
+            };
+            let message = format!("found {count} times in `{}`, {expected}", self.path);
+            let error = ActionError::failed(Outcome::NotApplied, message);
+            return Err(error.result(json!({ "path": self.path, "count": count })));
+        }
+        Ok((new, count))
+    }
+
     /// The new content, and how often it was found.
     fn replaced(&self, old: &[u8]) -> Result<(Vec<u8>, u64), ActionError> {
         let wrong = |why: String| ActionError::invalid(format!("`file.replace`: {why}"));
@@ -355,25 +354,8 @@ impl Change for ReplaceParams {
 
     fn apply(&self, cx: &Context, live: &Live, cwd: &Path) -> Result<Value, ActionError> {
         let place = Place::to_write(cwd, &self.path)?;
-        let file = place.open()?.ok_or_else(|| missing(&self.path))?;
-        let mut old = Vec::new();
-        file.take(MOST + 1)
-            .read_to_end(&mut old)
-            .map_err(|error| io_error(&self.path, "read", &error))?;
-        if old.len() as u64 > MOST {
-            let message = format!("`{}` is over the limit of 64 MB", self.path);
-            return Err(ActionError::limit(Outcome::NotApplied, message));
-        }
-        let (new, count) = self.replaced(&old)?;
-        if self.count.map_or(count == 0, |expected| count != expected) {
-            let expected = match self.count {
-                Some(expected) => format!("{expected} times were expected"),
-                None => "at least once was expected".into(),
-            };
-            let message = format!("found {count} times in `{}`, {expected}", self.path);
-            let error = ActionError::failed(Outcome::NotApplied, message);
-            return Err(error.result(json!({ "path": self.path, "count": count })));
-        }
+        let old = content(&place)?.ok_or_else(|| missing(&self.path))?;
+        let (new, count) = self.checked(&old)?;
         let there = place.look(live)?.ok_or_else(|| missing(&self.path))?;
         if there.sha256 != format!("{:x}", Sha256::digest(&old)) {
             let message = format!("`{}` was written to while it was read", self.path);
@@ -382,5 +364,16 @@ impl Change for ReplaceParams {
         let mut result = write(cx, live, &place, there.owner, &new)?;
         result["count"] = count.into();
         Ok(result)
+    }
+
+    fn next(&self, _: &Live, cwd: &Path) -> Result<Next, ActionError> {
+        let place = Place::to_write(cwd, &self.path)?;
+        let old = content(&place)?.ok_or_else(|| missing(&self.path))?;
+        let (new, _) = self.checked(&old)?;
+        Ok(Next {
+            old: Some(old),
+            new,
+            mode: None,
+        })
     }
 }

@@ -5,6 +5,8 @@
 
 mod backup;
 mod change;
+mod diff;
+mod mode;
 mod place;
 mod stat;
 mod undo;

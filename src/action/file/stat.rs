@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::place::Place;
 use super::{Live, blocking};
-use crate::action::{Action, ActionError, Call, Context, params};
+use crate::action::{Action, ActionError, Call, Context, ReadContext, Rehearsed, params};
 use crate::runbook::Spec;
 use crate::runbook::catalog::always_reading;
 
@@ -65,6 +65,13 @@ impl Action for Stat {
         let params: Params = params(&SPEC, call)?;
         let cwd = call.cwd.clone();
         blocking(move |live| stat(live, &cwd, &params.path)).await
+    }
+
+    async fn rehearse(&self, _: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let params: Params = params(&SPEC, call)?;
+        let cwd = call.cwd.clone();
+        let found = blocking(move |live| stat(live, &cwd, &params.path)).await?;
+        Ok(Rehearsed::Read(found))
     }
 }
 

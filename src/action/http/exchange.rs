@@ -8,11 +8,11 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::json;
 
-use super::client;
+use super::client::{self, Pool};
 use super::request::{Request, for_strangers, web};
 use super::words::Trouble;
 use crate::action::pause::{self, Deadline};
-use crate::action::{ActionError, Context};
+use crate::action::{ActionError, Context, ReadContext};
 use crate::event::{Cause, Outcome};
 use crate::runbook::units::{human, human_bytes};
 
@@ -40,7 +40,29 @@ pub struct Answer {
 /// # Errors
 /// When no whole answer came: what is known about the effect by how far it got.
 pub async fn exchange(cx: &Context, request: &Request) -> Result<Answer, ActionError> {
-    let left = cx.time_left(LONGEST);
+    within(cx.time_left(LONGEST), &cx.clients.http, request).await
+}
+
+/// Sends a `request` of a rehearsal, which only asks.
+///
+/// # Errors
+/// Like [`exchange`]; and before anything is sent when the request is not a GET, HEAD or OPTIONS.
+pub async fn exchange_reading(cx: &ReadContext, request: &Request) -> Result<Answer, ActionError> {
+    let asks = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if !asks || request.changing {
+        let place = request.place(&request.url);
+        let method = &request.method;
+        let message = format!("{place}: {method} is not sent in a rehearsal");
+        return Err(ActionError::new(
+            Cause::Denied,
+            Outcome::NotApplied,
+            message,
+        ));
+    }
+    within(cx.time_left(LONGEST), &cx.http, request).await
+}
+
+async fn within(left: Duration, pool: &Pool, request: &Request) -> Result<Answer, ActionError> {
     let place = request.place(&request.url);
     if left.is_zero() {
         return Err(ActionError::new(
@@ -50,7 +72,7 @@ pub async fn exchange(cx: &Context, request: &Request) -> Result<Answer, ActionE
         ));
     }
     let mut hops = Hops {
-        cx,
+        pool,
         request,
         method: request.method.clone(),
         url: request.url.clone(),
@@ -85,7 +107,7 @@ pub fn after_send(request: &Request) -> Outcome {
 }
 
 struct Hops<'a> {
-    cx: &'a Context,
+    pool: &'a Pool,
     request: &'a Request,
     method: Method,
     url: Url,
@@ -115,9 +137,7 @@ impl Hops<'_> {
         let left = self.deadline.left();
         let way = self.request.way(&self.url, left);
         let client = self
-            .cx
-            .clients
-            .http
+            .pool
             .client(&way)
             .map_err(|why| self.error(Cause::Invalid, self.so_far(), &why))?;
         let mut builder = client

@@ -15,7 +15,7 @@ mod words;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{Action, ActionError, Call, Context};
+use super::{Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated};
 use crate::runbook::{Spec, TargetKind};
 
 pub use client::Pool;
@@ -103,9 +103,43 @@ impl Action for Http {
 
     async fn execute(&self, cx: &Context, call: &Call) -> Result<Value, ActionError> {
         let params: Params = super::params(&SPEC, call)?;
-        let request = request::Request::new(cx, call, &params)?;
+        let request = request::Request::new(&cx.idempotency_key, call, &params)?;
         send(cx, &request).await
     }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let params: Params = super::params(&SPEC, call)?;
+        let request = request::Request::new("ferry:RUN", call, &params)?;
+        if !request.changing {
+            let answer = exchange::exchange_reading(cx, &request).await?;
+            return judge::judge(&request, &answer).map(Rehearsed::Read);
+        }
+        Ok(unsent(&request).into())
+    }
+}
+
+/// A request as it would be sent. Headers may hold credentials: only the names are shown.
+fn unsent(request: &request::Request) -> Simulated {
+    let would = format!("{} {} would be sent", request.method, request.url);
+    let names = request.headers.keys().map(|name| format!("header {name}"));
+    let mut lines: Vec<String> = names.collect();
+    if let Some(body) = &request.body {
+        let text = String::from_utf8_lossy(body);
+        let cut: String = text.chars().take(2_000).collect();
+        let left = text.len() - cut.len();
+        let more = if left > 0 {
+            format!(" ... ({left} more bytes)")
+        } else {
+            String::new()
+        };
+        lines.push(format!("body {cut}{more}"));
+    }
+    let facts = serde_json::json!({
+        "method": request.method.as_str(),
+        "url": request.url.as_str(),
+        "bytes": request.body.as_ref().map_or(0, Vec::len),
+    });
+    Simulated::shown(would, facts).detail(lines)
 }
 
 async fn send(cx: &Context, request: &request::Request) -> Result<Value, ActionError> {
@@ -122,5 +156,17 @@ pub(super) async fn post_json(
 ) -> Result<Value, ActionError> {
     let params = serde_json::json!({ "post": url, "json": body, "max_body": 1 << 20 });
     let params: Params = serde_json::from_value(params).expect("parameters of our own");
-    send(cx, &request::Request::new(cx, call, &params)?).await
+    send(
+        cx,
+        &request::Request::new(&cx.idempotency_key, call, &params)?,
+    )
+    .await
+}
+
+/// `host:port` of an absolute URL that may be dialled.
+///
+/// # Errors
+/// What is wrong with it, in words that show no more than the host.
+pub(super) fn host_of(url: &str) -> Result<String, String> {
+    request::absolute(url).map(|url| request::host_port(&url))
 }

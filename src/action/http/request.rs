@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::client::{self, Way};
 use super::params::{Params, Statuses};
-use crate::action::{ActionError, Call, Context, Target};
+use crate::action::{ActionError, Call, Target};
 
 /// One request, complete.
 pub struct Request {
@@ -32,11 +32,11 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads the call.
+    /// Reads the call; `key` is the same for every attempt at a change.
     ///
     /// # Errors
     /// [`ActionError::invalid`].
-    pub fn new(cx: &Context, call: &Call, params: &Params) -> Result<Self, ActionError> {
+    pub fn new(key: &str, call: &Call, params: &Params) -> Result<Self, ActionError> {
         let wrong = |why: String| ActionError::invalid(format!("`{}`: {why}", call.key));
         let (method, path) = params.line().map_err(wrong)?;
         if params.follow > 5 {
@@ -71,7 +71,7 @@ impl Request {
         add_query(&mut request.url, &params.query).map_err(wrong)?;
         request.set_body(params).map_err(wrong)?;
         if changing && !request.headers.contains_key("idempotency-key") {
-            let key = HeaderValue::from_str(&cx.idempotency_key)
+            let key = HeaderValue::from_str(key)
                 .map_err(|_| wrong("the idempotency key does not fit a header".into()))?;
             request.headers.insert("idempotency-key", key);
         }

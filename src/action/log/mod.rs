@@ -4,6 +4,7 @@
 //! evidence. How lines get their time is in `stamp`, how files are read (also rotated ones) in `read`.
 
 mod read;
+mod rehearse;
 mod stamp;
 
 use std::borrow::Cow;
@@ -18,7 +19,7 @@ use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
 use super::file::{Live, blocking};
-use super::{Action, ActionError, Call, Context};
+use super::{Action, ActionError, Call, Context, ReadContext, Rehearsed};
 use crate::event::Outcome;
 use crate::runbook::Spec;
 use crate::runbook::catalog::always_reading;
@@ -116,6 +117,10 @@ impl Action for Scan {
         let params: Params = super::params(&SPEC, call)?;
         let (cwd, phase_started) = (call.cwd.clone(), cx.phase_started);
         blocking(move |live| scan(live, &cwd, &params, phase_started)).await
+    }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        rehearse::rehearse(cx, call).await
     }
 }
 

@@ -16,7 +16,10 @@ use super::client::Link;
 use super::dump::{self, Header, Record, Writer};
 use super::trouble::{self, Effect};
 use super::{info, reply};
-use crate::action::{Action, ActionError, Call, Context, params};
+use crate::action::rehearse::writable_dir;
+use crate::action::{
+    Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, params,
+};
 use crate::event::Outcome;
 use crate::runbook::{Spec, TargetKind};
 
@@ -120,6 +123,21 @@ impl Action for Backup {
         }))
     }
 
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let Params { to, pattern } = params(&SPEC, call)?;
+        let path = in_dir(&call.cwd, &to);
+        writable_dir(cx, &path)?;
+        let mut link = Link::open_reading(cx, call).await?;
+        let keys = count(&mut link, pattern.as_deref()).await?;
+        let db = link.address.db;
+        let would = format!(
+            "{keys} keys of database {db} of {} would be written to {}",
+            link.peer(),
+            path.display()
+        );
+        Ok(Simulated::exactly(would, json!({ "keys": keys, "db": db, "path": path })).into())
+    }
+
     async fn capture(&self, _: &Context, call: &Call) -> Result<Option<Value>, ActionError> {
         let Params { to, .. } = params(&SPEC, call)?;
         Ok(Some(json!({ "path": in_dir(&call.cwd, &to) })))
@@ -151,22 +169,7 @@ async fn write(
         tokio::fs::create_dir_all(dir).await.map_err(disk)?;
     }
     let pattern = header.pattern.as_deref();
-    let at_start = match pattern {
-        None => {
-            let size = link.ask(Effect::Reads, &["DBSIZE"]).await?;
-            reply::int(&size)
-                .and_then(|n| u64::try_from(n).ok())
-                .unwrap_or(0)
-        }
-        Some(_) => {
-            let mut scan = Scan::new(pattern);
-            let mut count = 0;
-            while let Some(keys) = scan.next(link).await? {
-                count += keys.len() as u64;
-            }
-            count
-        }
-    };
+    let at_start = count(link, pattern).await?;
     let mut writer = Writer::create(path, header).await.map_err(disk)?;
     let mut scan = Scan::new(pattern);
     let (mut keys, mut bytes, mut gone) = (0_u64, 0_u64, 0_u64);
@@ -197,6 +200,21 @@ async fn write(
     }
     let summary = writer.finish().await.map_err(disk)?;
     Ok((at_start, gone, summary))
+}
+
+/// How many keys there are, or fit.
+async fn count(link: &mut Link, pattern: Option<&str>) -> Result<u64, ActionError> {
+    if pattern.is_none() {
+        let size = link.ask(Effect::Reads, &["DBSIZE"]).await?;
+        let size = reply::int(&size).and_then(|n| u64::try_from(n).ok());
+        return Ok(size.unwrap_or(0));
+    }
+    let mut scan = Scan::new(pattern);
+    let mut count = 0;
+    while let Some(keys) = scan.next(link).await? {
+        count += keys.len() as u64;
+    }
+    Ok(count)
 }
 
 /// Reads keys; `None` for one that ended meanwhile.

@@ -12,11 +12,12 @@ use tokio::task::JoinHandle;
 
 use super::address::Address;
 use super::dial::connect;
+use super::fence::{Fence, Passage};
 use super::meter::Meter;
 use super::trouble::{self, Effect};
 use crate::action::pause::{Deadline, timeout};
-use crate::action::{ActionError, Call, Context};
-use crate::event::Cause;
+use crate::action::{ActionError, Call, Context, ReadContext};
+use crate::event::{Cause, Outcome};
 use crate::runbook::units::human_bytes;
 
 /// The largest reply that is taken.
@@ -40,6 +41,8 @@ pub(super) struct Link {
     deadline: Option<Deadline>,
     patience: Duration,
     reply_max: u64,
+    /// There when the link is for reading: what may be sent.
+    fence: Option<Fence>,
 }
 
 impl Drop for Link {
@@ -70,18 +73,9 @@ impl Link {
             }
         }
         let opened = async {
-            let (connection, driver, meter) = connect(&address).await?;
-            let mut link = Self {
-                connection,
-                driver,
-                meter,
-                // until it is ready, the limit around all of this is the only one
-                patience: LONG_REPLY,
-                deadline: None,
-                address,
-                reply_max: REPLY_MAX,
-            };
-            link.log_in(&cx.idempotency_key).await?;
+            let mut link = Self::dial(address).await?;
+            link.log_in().await?;
+            link.name(&cx.idempotency_key).await?;
             link.patience = link.address.reply.unwrap_or(REPLY);
             link.deadline = cx.deadline;
             Ok(link)
@@ -90,6 +84,44 @@ impl Link {
             Ok(result) => result,
             Err(_) => Err(trouble::connect_timeout(&peer, limit)),
         }
+    }
+
+    /// Connects to the call's target for a rehearsal: everything that is sent passes a [`Fence`].
+    pub async fn open_reading(cx: &ReadContext, call: &Call) -> Result<Self, ActionError> {
+        Self::open_reading_at(cx, Address::of(call)?).await
+    }
+
+    /// The same at `address`.
+    pub async fn open_reading_at(cx: &ReadContext, address: Address) -> Result<Self, ActionError> {
+        let limit = cx.time_left(address.connect);
+        let peer = address.peer.clone();
+        let opened = async {
+            let mut link = Self::dial(address).await?;
+            link.log_in().await?;
+            link.fence = Some(Fence::default());
+            link.patience = link.address.reply.unwrap_or(REPLY);
+            link.deadline = Some(cx.deadline);
+            Ok(link)
+        };
+        match timeout(limit, opened).await {
+            Ok(result) => result,
+            Err(_) => Err(trouble::connect_timeout(&peer, limit)),
+        }
+    }
+
+    async fn dial(address: Address) -> Result<Self, ActionError> {
+        let (connection, driver, meter) = connect(&address).await?;
+        Ok(Self {
+            connection,
+            driver,
+            meter,
+            // until it is ready, the limit around all of this is the only one
+            patience: LONG_REPLY,
+            deadline: None,
+            address,
+            reply_max: REPLY_MAX,
+            fence: None,
+        })
     }
 
     /// For commands that may take as long as the attempt, unless the target has a `timeout`.
@@ -109,6 +141,51 @@ impl Link {
 
     /// Sends one command and waits for its reply.
     pub async fn ask<A: AsRef<[u8]>>(
+        &mut self,
+        effect: Effect,
+        argv: &[A],
+    ) -> Result<Value, ActionError> {
+        self.permit(argv).await?;
+        self.send(effect, argv).await
+    }
+
+    /// Stops what may not be sent from here. Only a link for reading has something to say.
+    async fn permit<A: AsRef<[u8]>>(&mut self, argv: &[A]) -> Result<(), ActionError> {
+        let Some(fence) = &self.fence else {
+            return Ok(());
+        };
+        let words: Vec<Vec<u8>> = argv.iter().map(|word| word.as_ref().to_vec()).collect();
+        let mut passage = fence.judge(&words);
+        if let Passage::Ask(name) = &passage {
+            let asked = ["COMMAND", "INFO", name.as_str()];
+            let mut answer = self.send(Effect::Reads, &asked).await?;
+            // before Redis 7 the flags of a family stand at its head
+            let silent = matches!(&answer, Value::Array(found) if matches!(found.first(), None | Some(Value::Nil)));
+            if let (true, Some((family, _))) = (silent, name.split_once('|')) {
+                answer = self
+                    .send(Effect::Reads, &["COMMAND", "INFO", family])
+                    .await?;
+            }
+            if let Some(fence) = &mut self.fence {
+                fence.learn(name, &answer);
+                passage = fence.judge(&words);
+            }
+        }
+        match passage {
+            Passage::Free => Ok(()),
+            _ => Err(ActionError::new(
+                Cause::Denied,
+                Outcome::NotApplied,
+                format!(
+                    "`{}` is not sent to {} in a rehearsal: it is not known to only read",
+                    verb(argv),
+                    self.peer()
+                ),
+            )),
+        }
+    }
+
+    async fn send<A: AsRef<[u8]>>(
         &mut self,
         effect: Effect,
         argv: &[A],
@@ -142,6 +219,14 @@ impl Link {
         let Some(first) = commands.first() else {
             return Ok(Vec::new());
         };
+        for argv in commands
+            .iter()
+            .filter(|_| self.fence.is_some())
+            .cloned()
+            .collect::<Vec<_>>()
+        {
+            self.permit(&argv).await?;
+        }
         let verb = verb(first);
         let mut pipeline = Pipeline::with_capacity(commands.len());
         for argv in commands {
@@ -198,7 +283,7 @@ impl Link {
         }
     }
 
-    async fn log_in(&mut self, name: &str) -> Result<(), ActionError> {
+    async fn log_in(&mut self) -> Result<(), ActionError> {
         if let Some(password) = &self.address.password {
             let mut auth = redis::cmd("AUTH");
             if let Some(user) = &self.address.user {
@@ -237,7 +322,7 @@ impl Link {
                     }
                 })?;
         }
-        self.name(name).await
+        Ok(())
     }
 
     /// Only a name for people who look at CLIENT LIST: a server that refuses it is fine.

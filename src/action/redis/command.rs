@@ -11,7 +11,9 @@ use super::argv::Argv;
 use super::client::{Link, verb};
 use super::trouble::Effect;
 use super::{HIDDEN, SECRET_SETTINGS, reply};
-use crate::action::{Action, ActionError, Call, Context, params};
+use crate::action::{
+    Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, params,
+};
 use crate::runbook::{Class, Spec, TargetKind};
 
 /// One command.
@@ -78,25 +80,70 @@ impl Action for Command {
 
     async fn execute(&self, cx: &Context, call: &Call) -> Result<Value, ActionError> {
         let Params { command } = params(&SPEC, call)?;
-        let effect = command.effect();
-        let mut link = Link::open(cx, call).await?;
-        link.patient();
-        let started = Instant::now();
-        let answer = link.ask(effect, &command.0).await?;
-        let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
-        let name = verb(&command.0);
-        let mut shown = reply::to_json(&answer).map_err(|over| {
-            ActionError::limit(
-                effect.with_reply(),
-                format!("{}: the reply to `{name}` is {over}", link.peer()),
-            )
-            .hint("ask for less: a range, SCAN with COUNT, a single field")
-        })?;
-        if name == "CONFIG GET" {
-            hide_secrets(&mut shown);
-        }
-        Ok(json!({ "reply": shown, "latency_ms": latency_ms }))
+        ask(Link::open(cx, call).await?, &command).await
     }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let Params { command } = params(&SPEC, call)?;
+        let mut link = Link::open_reading(cx, call).await?;
+        if command.effect() == Effect::Reads {
+            return ask(link, &command).await.map(Rehearsed::Read);
+        }
+        let words: Vec<_> = command
+            .0
+            .iter()
+            .map(|word| String::from_utf8_lossy(word))
+            .collect();
+        known(&mut link, &words).await?;
+        let would = format!("{} would get `{}`", link.peer(), words.join(" "));
+        Ok(Simulated::shown(would, json!({ "command": words })).into())
+    }
+}
+
+/// Whether the server has such a command, and takes so many words.
+async fn known(link: &mut Link, words: &[std::borrow::Cow<'_, str>]) -> Result<(), ActionError> {
+    let name = words.first().map_or("", |word| word.as_ref());
+    let answer = link.ask(Effect::Reads, &["COMMAND", "INFO", name]).await?;
+    let redis::Value::Array(found) = &answer else {
+        return Ok(());
+    };
+    let Some(redis::Value::Array(fields)) = found.first() else {
+        let message = format!("{} has no command `{}`", link.peer(), name.to_uppercase());
+        return Err(ActionError::invalid(message));
+    };
+    let arity = fields.get(1).and_then(reply::int).unwrap_or(-1);
+    let count = i64::try_from(words.len()).unwrap_or(i64::MAX);
+    if (arity > 0 && count != arity) || count < arity.abs() {
+        let least = if arity < 0 { "at least " } else { "" };
+        return Err(ActionError::invalid(format!(
+            "`{}` takes {least}{} words on {}, and has {count}",
+            name.to_uppercase(),
+            arity.abs(),
+            link.peer()
+        )));
+    }
+    Ok(())
+}
+
+/// Sends the command and shows its reply.
+async fn ask(mut link: Link, command: &Argv) -> Result<Value, ActionError> {
+    let effect = command.effect();
+    link.patient();
+    let started = Instant::now();
+    let answer = link.ask(effect, &command.0).await?;
+    let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
+    let name = verb(&command.0);
+    let mut shown = reply::to_json(&answer).map_err(|over| {
+        ActionError::limit(
+            effect.with_reply(),
+            format!("{}: the reply to `{name}` is {over}", link.peer()),
+        )
+        .hint("ask for less: a range, SCAN with COUNT, a single field")
+    })?;
+    if name == "CONFIG GET" {
+        hide_secrets(&mut shown);
+    }
+    Ok(json!({ "reply": shown, "latency_ms": latency_ms }))
 }
 
 /// In a flat list of names and values, hides the values of secret settings.

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use super::client::Link;
 use super::trouble::Effect;
 use super::{HIDDEN, SECRET_SETTINGS, Text, reply};
-use crate::action::{Action, ActionError, Call, Context, params};
+use crate::action::{
+    Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, params,
+};
 use crate::event::Outcome;
 use crate::runbook::catalog::always_reading;
 use crate::runbook::{Spec, TargetKind};
@@ -52,17 +54,27 @@ impl Action for ConfigGet {
 
     async fn execute(&self, cx: &Context, call: &Call) -> Result<Value, ActionError> {
         let GetParams { names } = params(&GET, call)?;
-        let mut link = Link::open(cx, call).await?;
-        let mut config = Map::new();
-        for name in &names {
-            for (name, value) in get(&mut link, name).await? {
-                let secret = SECRET_SETTINGS.contains(&name.as_str()) && !value.is_empty();
-                let shown = if secret { HIDDEN.to_owned() } else { value };
-                config.insert(name, json!(shown));
-            }
-        }
-        Ok(json!({ "config": config }))
+        settings(Link::open(cx, call).await?, &names).await
     }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let GetParams { names } = params(&GET, call)?;
+        let link = Link::open_reading(cx, call).await?;
+        settings(link, &names).await.map(Rehearsed::Read)
+    }
+}
+
+/// The settings of these names, secrets hidden.
+async fn settings(mut link: Link, names: &[String]) -> Result<Value, ActionError> {
+    let mut config = Map::new();
+    for name in names {
+        for (name, value) in get(&mut link, name).await? {
+            let secret = SECRET_SETTINGS.contains(&name.as_str()) && !value.is_empty();
+            let shown = if secret { HIDDEN.to_owned() } else { value };
+            config.insert(name, json!(shown));
+        }
+    }
+    Ok(json!({ "config": config }))
 }
 
 /// What to set.
@@ -183,6 +195,32 @@ impl Action for Config {
             "written": written,
             "rewritten": params.rewrite,
         }))
+    }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let params = checked(call)?;
+        let mut link = Link::open_reading(cx, call).await?;
+        let now = current(&mut link, &params).await?;
+        let pairs = params.set.iter().map(|(name, Text(asked))| {
+            let is = now.get(name).map_or("", String::as_str);
+            (name, is, asked, same(asked, is))
+        });
+        let lines = pairs.clone().map(|(name, is, asked, same)| match same {
+            true => format!("{name}: {is}, as it is to be"),
+            false => format!("{name}: {is} -> {asked}"),
+        });
+        let lines: Vec<String> = lines.collect();
+        let changes = pairs.clone().filter(|(.., same)| !same).count();
+        let facts: Vec<Value> = pairs
+            .map(|(name, is, asked, _)| json!({ "name": name, "now": is, "then": asked }))
+            .collect();
+        let would = format!(
+            "{} and change {changes} of {}",
+            self.describe(call),
+            lines.len()
+        );
+        let simulated = Simulated::exactly(would, json!({ "settings": facts })).detail(lines);
+        Ok(simulated.into())
     }
 
     /// Puts back each value that is still the one that the step wrote; the others are left and

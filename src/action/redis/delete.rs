@@ -9,7 +9,9 @@ use super::backup::Scan;
 use super::client::Link;
 use super::trouble::Effect;
 use super::{flush, glob, info, reply};
-use crate::action::{Action, ActionError, Call, Context, params};
+use crate::action::{
+    Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, params,
+};
 use crate::event::Outcome;
 use crate::runbook::{Spec, TargetKind};
 
@@ -103,6 +105,37 @@ impl Action for Delete {
             deleted += reply::int(&answer).unwrap_or(0);
         }
         Ok(json!({ "matched": keys.len(), "deleted": deleted, "db": link.address.db }))
+    }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let params = checked(call)?;
+        let mut link = Link::open_reading(cx, call).await?;
+        let keys = find(&mut link, &params).await?;
+        let mut there = keys.len() as u64;
+        if params.pattern.is_none() {
+            there = 0;
+            for batch in keys.chunks(BATCH) {
+                let mut argv: Vec<&[u8]> = vec![b"EXISTS"];
+                argv.extend(batch.iter().map(Vec::as_slice));
+                let found = link.ask(Effect::Reads, &argv).await?;
+                there += reply::int(&found)
+                    .and_then(|n| u64::try_from(n).ok())
+                    .unwrap_or(0);
+            }
+        }
+        let db = link.address.db;
+        let would = format!(
+            "{there} keys would go from database {db} of {}",
+            link.peer()
+        );
+        let sample = keys
+            .iter()
+            .take(5)
+            .map(|key| String::from_utf8_lossy(key).into_owned());
+        let sample: Vec<String> = sample.collect();
+        let facts = json!({ "keys": there, "db": db, "such_as": sample });
+        let lines = sample.iter().map(|key| format!("such as {key}"));
+        Ok(Simulated::exactly(would, facts).detail(lines).into())
     }
 
     /// Puts back from the backup the keys that the step may have deleted and that are not there.

@@ -11,7 +11,9 @@ use super::address::Address;
 use super::client::Link;
 use super::trouble::Effect;
 use super::{info, reply, restore, stats};
-use crate::action::{Action, ActionError, Call, Context, params};
+use crate::action::{
+    Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, params,
+};
 use crate::event::{Cause, Outcome};
 use crate::runbook::{Spec, TargetKind};
 
@@ -141,6 +143,24 @@ impl Action for Flush {
             "role": role,
             "run_id": run_id,
         }))
+    }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let Params { db, confirm } = params(&SPEC, call)?;
+        let mut link = Link::open_reading_at(cx, at(call, db)?).await?;
+        let info = info::read(&mut link, &["server", "replication"]).await?;
+        let keys = size(&mut link).await?;
+        let run_id = info
+            .get("run_id")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        fence(&link, &confirm, stats::role(&info), run_id, keys)?;
+        let would = format!(
+            "FLUSHDB would remove {keys} keys: all of database {db} of {}",
+            link.peer()
+        );
+        let facts = json!({ "keys": keys, "db": db, "role": stats::role(&info) });
+        Ok(Simulated::exactly(would, facts).into())
     }
 
     /// Puts back from the backup what is not there now; what others wrote since is kept.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::client::Link;
 use super::reply;
 use super::trouble::{self, Effect};
-use crate::action::{Action, ActionError, Call, Context, params};
+use crate::action::{Action, ActionError, Call, Context, ReadContext, Rehearsed, params};
 use crate::runbook::catalog::always_reading;
 use crate::runbook::{Spec, TargetKind};
 
@@ -55,6 +55,14 @@ impl Action for Info {
         let mut link = Link::open(cx, call).await?;
         let sections: Vec<&str> = sections.iter().map(String::as_str).collect();
         Ok(Value::Object(read(&mut link, &sections).await?))
+    }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let Params { sections } = params(&SPEC, call)?;
+        let mut link = Link::open_reading(cx, call).await?;
+        let sections: Vec<&str> = sections.iter().map(String::as_str).collect();
+        let fields = read(&mut link, &sections).await?;
+        Ok(Rehearsed::Read(Value::Object(fields)))
     }
 }
 

@@ -15,6 +15,7 @@ mod config;
 mod delete;
 mod dial;
 mod dump;
+mod fence;
 mod flush;
 mod glob;
 mod info;

@@ -15,7 +15,9 @@ use super::backup::unusable;
 use super::client::Link;
 use super::dump::{self, Reader, Record};
 use super::trouble::{self, Effect};
-use crate::action::{Action, ActionError, Call, Context, params};
+use crate::action::{
+    Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, params,
+};
 use crate::event::Outcome;
 use crate::runbook::{Spec, TargetKind};
 
@@ -88,6 +90,30 @@ impl Action for Restore {
             "sha256": summary.sha256,
         }))
     }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        rehearse(cx, call).await
+    }
+}
+
+/// What a restore of this file, or of this step's backup, would do.
+async fn rehearse(cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+    let Params { from, replace } = params(&SPEC, call)?;
+    let link = Link::open_reading(cx, call).await?;
+    let path = in_dir(&call.cwd, Path::new(&from));
+    let (place, how) = (link.peer(), if replace { "replacing" } else { "keeping" });
+    if cx.backups.contains(&from) || cx.made_by_a_run(&path) {
+        let would = format!(
+            "put back the keys of `{from}`, which the run makes, into {place}, {how} what is there"
+        );
+        return Ok(Simulated::shown(would, json!({ "from": from })).into());
+    }
+    let summary = checked(&path, None).await?;
+    let would = format!(
+        "{} keys of `{from}` would go into {place}, {how} what is there",
+        summary.keys
+    );
+    Ok(Simulated::exactly(would, json!({ "keys": summary.keys, "from": from })).into())
 }
 
 /// Checks the whole file before anything is taken from it.

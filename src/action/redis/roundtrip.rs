@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use super::client::Link;
 use super::reply;
 use super::trouble::Effect;
-use crate::action::{Action, ActionError, Call, Context, params};
+use crate::action::{
+    Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, params,
+};
 use crate::event::Outcome;
 use crate::runbook::units::Span;
 use crate::runbook::{Spec, TargetKind};
@@ -109,6 +111,17 @@ impl Action for Roundtrip {
         )
         .hint("is something between ferry and the server, or is the key evicted at once?")
         .result(json!({ "ok": false, "key": key, "latency_ms": latency_ms })))
+    }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let Params { key, ttl, .. } = params(&SPEC, call)?;
+        let mut link = Link::open_reading(cx, call).await?;
+        let info = super::info::read(&mut link, &["replication"]).await?;
+        let role = super::stats::role(&info);
+        let key = format!("{key}:ferry:RUN:{}", cx.step);
+        let would = format!("{} ({role}) would get SET {key}, GET and DEL", link.peer());
+        let facts = json!({ "key": key, "ttl_ms": ttl.0.as_secs_f64() * 1_000.0, "role": role });
+        Ok(Simulated::shown(would, facts).into())
     }
 
     /// Deletes the key, should it be left.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::client::Link;
 use super::info;
 use super::trouble::Effect;
-use crate::action::{Action, ActionError, Call, Context, params};
+use crate::action::{Action, ActionError, Call, Context, ReadContext, Rehearsed, params};
 use crate::runbook::catalog::always_reading;
 use crate::runbook::{Spec, TargetKind};
 
@@ -86,13 +86,22 @@ impl Action for Stats {
 
     async fn execute(&self, cx: &Context, call: &Call) -> Result<Value, ActionError> {
         let Params {} = params(&SPEC, call)?;
-        let mut link = Link::open(cx, call).await?;
-        let started = Instant::now();
-        link.ask(Effect::Reads, &["PING"]).await?;
-        let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
-        let info = info::read(&mut link, &[]).await?;
-        Ok(figures(&info, link.address.db, latency_ms))
+        read(Link::open(cx, call).await?).await
     }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let Params {} = params(&SPEC, call)?;
+        let link = Link::open_reading(cx, call).await?;
+        read(link).await.map(Rehearsed::Read)
+    }
+}
+
+async fn read(mut link: Link) -> Result<Value, ActionError> {
+    let started = Instant::now();
+    link.ask(Effect::Reads, &["PING"]).await?;
+    let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
+    let info = info::read(&mut link, &[]).await?;
+    Ok(figures(&info, link.address.db, latency_ms))
 }
 
 /// `master` or `replica`, from INFO.

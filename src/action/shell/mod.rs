@@ -5,6 +5,7 @@
 //! limits that are said and never silently cut.
 
 mod child;
+mod rehearse;
 mod tail;
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Action, ActionError, Call, Context, Stop, params};
+use super::{Action, ActionError, Call, Context, ReadContext, Rehearsed, Stop, params};
 use crate::event::{Cause, Outcome};
 use crate::runbook::Spec;
 use child::{Ended, Ran};
@@ -120,6 +121,10 @@ impl Action for Shell {
             }) => argv.join(" "),
             _ => "shell".into(),
         }
+    }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        rehearse::rehearse(self, cx, call).await
     }
 
     async fn execute(&self, cx: &Context, call: &Call) -> Result<Value, ActionError> {

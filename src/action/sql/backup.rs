@@ -13,9 +13,12 @@ use serde_json::{Value, json};
 use super::client::{Endpoint, Session};
 use super::conn::{Conn, Fault};
 use super::files::{self, Beside};
-use super::tool::{MYSQL_DUMP, PG_DUMP, PG_RESTORE, mysql_args, postgres_args};
-use super::{catalog, millis};
-use crate::action::{Action, ActionError, Call, Context, params};
+use super::tool::{MYSQL_DUMP, PG_DUMP, PG_RESTORE, Tool, mysql_args, postgres_args};
+use super::{catalog, millis, reading};
+use crate::action::rehearse::writable_dir;
+use crate::action::{
+    Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, params,
+};
 use crate::event::Outcome;
 use crate::runbook::catalog::SQL;
 use crate::runbook::{Spec, TargetKind};
@@ -85,6 +88,32 @@ impl Action for Backup {
             "tables": tables,
             "took_ms": millis(started),
         }))
+    }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let given: Params = params(&SPEC, call)?;
+        let to: PathBuf = call.cwd.join(&given.to);
+        let kind = Endpoint::of(call)?.kind;
+        match kind {
+            TargetKind::Postgres => [PG_DUMP, PG_RESTORE].iter().try_for_each(Tool::is_there)?,
+            TargetKind::Mysql => MYSQL_DUMP.is_there()?,
+            _ => {}
+        }
+        writable_dir(cx, &to)?;
+        let reader = reading::Reader::open(cx, call).await?;
+        let label = reader.at().label();
+        let tables = reader.read(cx, async |session| {
+            super::tx::begin_read(session).await?;
+            let names = catalog::names(&mut session.conn).await?;
+            super::tx::end_read(session).await?;
+            Ok(names.len())
+        });
+        let tables = tables.await?;
+        let would = format!(
+            "{tables} tables of {label} would be dumped to {}",
+            to.display()
+        );
+        Ok(Simulated::exactly(would, json!({ "tables": tables, "path": to })).into())
     }
 
     fn stops_itself(&self) -> bool {

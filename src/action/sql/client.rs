@@ -238,6 +238,7 @@ pub struct Session {
     /// What it is called on the server.
     pub name: String,
     handle: Handle,
+    fenced: bool,
 }
 
 impl Session {
@@ -299,7 +300,25 @@ impl Session {
             at,
             name,
             handle,
+            fenced: false,
         })
+    }
+
+    /// A connection that the server fences, for a rehearsal: it is never kept, and [`super::tx::apply`]
+    /// does not take it.
+    pub(super) fn fenced(conn: Conn, at: Arc<Endpoint>, name: String) -> Self {
+        Self {
+            conn,
+            at,
+            name,
+            handle: Handle::Server(0),
+            fenced: true,
+        }
+    }
+
+    /// Whether nothing may be changed in it.
+    pub fn is_fenced(&self) -> bool {
+        self.fenced
     }
 
     /// Gives the connection back after it only read.

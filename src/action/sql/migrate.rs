@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 
 use super::client::Session;
 use super::conn::Fault;
-use super::tx::{self, Job, Risk};
-use super::{catalog, files, millis, own};
-use crate::action::{Action, ActionError, Call, Context, params};
+use super::tx::{self, Job, Risk, mark};
+use super::{catalog, explain, files, millis, own, reading};
+use crate::action::{
+    Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, params,
+};
 use crate::event::{Cause, Outcome};
 use crate::runbook::catalog::SQL;
 use crate::runbook::{Spec, TargetKind};
@@ -142,14 +144,6 @@ impl Migration {
     }
 }
 
-/// The dialect's placeholder for the n-th value.
-fn mark(kind: TargetKind, n: usize) -> String {
-    match kind {
-        TargetKind::Postgres => format!("${n}"),
-        _ => "?".into(),
-    }
-}
-
 #[async_trait]
 impl Action for Migrate {
     fn spec(&self) -> &'static Spec {
@@ -198,7 +192,7 @@ impl Action for Migrate {
                 session.done(cx);
                 return Ok(shown(false));
             }
-            Some(sha256) => return Err(changed(&session, &migration, &sha256)),
+            Some(sha256) => return Err(changed(&session.at.label(), &migration, &sha256)),
             None => {}
         }
         let risk = Risk::default();
@@ -231,7 +225,7 @@ impl Action for Migrate {
             return Ok(taken_back(false, "the ledger does not have it"));
         };
         if captured["sha256"] != json!(sha256) {
-            return Err(changed(&session, &migration, &sha256));
+            return Err(changed(&session.at.label(), &migration, &sha256));
         }
         let Some((text, down_sha256)) = &migration.down else {
             return Err(ActionError::invalid(format!(
@@ -259,6 +253,49 @@ impl Action for Migrate {
         Ok(taken_back(true, "the down script ran"))
     }
 
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let migration = Migration::read(call)?;
+        let reader = reading::Reader::open(cx, call).await?;
+        let kind = reader.at().kind;
+        let label = reader.at().label();
+        let script = Job::script(&migration.up, kind);
+        tx::check(&script, migration.transaction)?;
+        let recorded = reader
+            .read(cx, async |session| migration.look_up(session).await)
+            .await?;
+        let facts = json!({ "name": migration.name, "sha256": migration.sha256, "recorded": recorded.is_some() });
+        match recorded {
+            Some(sha256) if sha256 == migration.sha256 => {
+                let would = format!(
+                    "{label} has `{}` already, and nothing would be done",
+                    migration.name
+                );
+                return Ok(Simulated::exactly(would, facts).into());
+            }
+            Some(sha256) => return Err(changed(&label, &migration, &sha256)),
+            None => {}
+        }
+        let explained = explain::explain(cx, call, &migration.up, &[]).await?;
+        let back = match &migration.down {
+            Some((text, _)) => format!(
+                "the way back is there, {} statements",
+                Job::script(text, kind).len()
+            ),
+            None => "there is no `down` script".to_owned(),
+        };
+        let would = format!(
+            "{label} would get `{}`: {} statements; {back}",
+            migration.name,
+            script.len()
+        );
+        let simulated = Simulated::shown(would, facts).detail(explained.lines);
+        Ok(Simulated {
+            exact: explained.exact,
+            ..simulated
+        }
+        .into())
+    }
+
     async fn still_running(&self, cx: &Context, call: &Call) -> Result<bool, ActionError> {
         own::running(cx, call).await
     }
@@ -272,14 +309,14 @@ impl Action for Migrate {
     }
 }
 
-fn changed(session: &Session, migration: &Migration, recorded: &str) -> ActionError {
+fn changed(label: &str, migration: &Migration, recorded: &str) -> ActionError {
     let short = |sha256: &str| sha256.get(..12).unwrap_or(sha256).to_owned();
     ActionError::new(
         Cause::Invalid,
         Outcome::NotApplied,
         format!(
             "{}: migration `{}` is recorded with another script (sha256 {}, now {})",
-            session.at.label(),
+            label,
             migration.name,
             short(recorded),
             short(&migration.sha256)

@@ -14,8 +14,10 @@ use super::client::Session;
 use super::conn::Table;
 use super::text::{reads, reads_everywhere, split};
 use super::tx::{self, Job, Risk};
-use super::{millis, own, words};
-use crate::action::{Action, ActionError, Call, Context, params};
+use super::{explain, millis, own, reading, words};
+use crate::action::{
+    Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, params,
+};
 use crate::event::Outcome;
 use crate::runbook::catalog::SQL;
 use crate::runbook::{Class, Spec};
@@ -130,6 +132,46 @@ impl Action for Sql {
                 "`sql` takes either `query` or `execute`",
             )),
         }
+    }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let given: Params = params(&SPEC, call)?;
+        let started = Instant::now();
+        let kind = super::client::Endpoint::of(call)?.kind;
+        let (text, several) = match (&given.query, &given.execute) {
+            (Some(text), None) => (text, false),
+            (None, Some(text)) => (text, true),
+            _ => {
+                return Err(ActionError::invalid(
+                    "`sql` takes either `query` or `execute`",
+                ));
+            }
+        };
+        let statements = split(text, kind);
+        if statements.is_empty() || (!several && statements.len() > 1) {
+            return Err(ActionError::invalid("`query` takes exactly one statement"));
+        }
+        if !several && reads(text, kind) {
+            if let Some(name) = reading::unknown_function(&statements[0], kind) {
+                let why = format!("it calls `{name}()`, which is not known to only read");
+                return Ok(Rehearsed::NotVerified(why));
+            }
+            let reader = reading::Reader::open(cx, call).await?;
+            let table = reader.read(cx, async |session| {
+                reading::query(session, statements[0].text, &given.args).await
+            });
+            return Ok(Rehearsed::Read(shown(&table.await?, started)));
+        }
+        tx::check(&Job::script(text, kind), given.transaction.unwrap_or(true))?;
+        let explained = explain::explain(cx, call, text, &given.args).await?;
+        let would = format!("{} would be carried out", self.describe(call));
+        let facts = json!({ "statements": statements.len(), "explained": explained.exact });
+        let simulated = Simulated::shown(would, facts).detail(explained.lines);
+        Ok(Simulated {
+            exact: explained.exact,
+            ..simulated
+        }
+        .into())
     }
 
     async fn still_running(&self, cx: &Context, call: &Call) -> Result<bool, ActionError> {

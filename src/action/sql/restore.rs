@@ -17,8 +17,10 @@ use super::backup::{mysql_tables, postgres_tables, sqlite_tables};
 use super::client::{Endpoint, Session};
 use super::conn::{Conn, Fault};
 use super::tool::{Failed, MYSQL, PG_RESTORE, mysql_args, postgres_args};
-use super::{files, millis, own};
-use crate::action::{Action, ActionError, Call, Context, params};
+use super::{files, millis, own, reading};
+use crate::action::{
+    Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated, params,
+};
 use crate::event::Outcome;
 use crate::runbook::catalog::SQL;
 use crate::runbook::{Spec, TargetKind};
@@ -81,6 +83,33 @@ impl Action for Restore {
             "tables": tables,
             "took_ms": millis(started),
         }))
+    }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let given: Params = params(&SPEC, call)?;
+        let from = call.cwd.join(&given.from);
+        match Endpoint::of(call)?.kind {
+            TargetKind::Postgres => PG_RESTORE.is_there()?,
+            TargetKind::Mysql => MYSQL.is_there()?,
+            _ => {}
+        }
+        let made = cx.made_by_a_run(&from);
+        let bytes = match made {
+            true => None,
+            false => Some(files::digest(&from, |_| {})?.0),
+        };
+        let reader = reading::Reader::open(cx, call).await?;
+        let label = reader.at().label();
+        reader
+            .read(cx, async |session| {
+                reading::query(session, "select 1 as one", &[]).await
+            })
+            .await?;
+        let size = bytes.map_or("which the run makes".to_owned(), |bytes| {
+            format!("{bytes} bytes")
+        });
+        let would = format!("{label} would be put back from `{}`, {size}", given.from);
+        Ok(Simulated::shown(would, json!({ "from": given.from, "bytes": bytes })).into())
     }
 
     async fn still_running(&self, cx: &Context, call: &Call) -> Result<bool, ActionError> {

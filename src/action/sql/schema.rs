@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use super::catalog::{self, Shape};
 use super::client::Session;
 use super::conn::Fault;
-use super::{millis, tx};
-use crate::action::{Action, ActionError, Call, Context, params};
+use super::{millis, reading, tx};
+use crate::action::{Action, ActionError, Call, Context, ReadContext, Rehearsed, params};
 use crate::event::Outcome;
 use crate::runbook::Spec;
 use crate::runbook::catalog::{SQL, always_reading};
@@ -98,11 +98,17 @@ impl Action for Schema {
             .await
             .map_err(|ended| ended.into_error(stopper.at(), Outcome::NotApplied))?;
         session.done(cx);
-        Ok(json!({
-            "count": tables.len(),
-            "tables": tables.into_iter().map(|(name, table)| (name, table.shown())).collect::<Map<_, _>>(),
-            "took_ms": millis(started),
-        }))
+        Ok(structured(tables, started))
+    }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let given: Params = params(&SCHEMA, call)?;
+        let started = Instant::now();
+        let reader = reading::Reader::open(cx, call).await?;
+        let tables = reader.read(cx, async |session| {
+            structure(session, given.tables.as_deref()).await
+        });
+        Ok(Rehearsed::Read(structured(tables.await?, started)))
     }
 
     fn stops_itself(&self) -> bool {
@@ -134,16 +140,38 @@ impl Action for Counts {
             .await
             .map_err(|ended| ended.into_error(stopper.at(), Outcome::NotApplied))?;
         session.done(cx);
-        Ok(json!({
-            "total": counts.values().sum::<i64>(),
-            "counts": counts,
-            "took_ms": millis(started),
-        }))
+        Ok(counted(&counts, started))
+    }
+
+    async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
+        let given: Params = params(&COUNTS, call)?;
+        let started = Instant::now();
+        let reader = reading::Reader::open(cx, call).await?;
+        let counts = reader.read(cx, async |session| {
+            count(session, given.tables.as_deref()).await
+        });
+        Ok(Rehearsed::Read(counted(&counts.await?, started)))
     }
 
     fn stops_itself(&self) -> bool {
         true
     }
+}
+
+fn structured(tables: BTreeMap<String, Shape>, started: Instant) -> Value {
+    json!({
+        "count": tables.len(),
+        "tables": tables.into_iter().map(|(name, table)| (name, table.shown())).collect::<Map<_, _>>(),
+        "took_ms": millis(started),
+    })
+}
+
+fn counted(counts: &BTreeMap<String, i64>, started: Instant) -> Value {
+    json!({
+        "total": counts.values().sum::<i64>(),
+        "counts": counts,
+        "took_ms": millis(started),
+    })
 }
 
 /// What ferry itself keeps in the target; part of a structure only when asked for.

@@ -66,6 +66,14 @@ impl Tool {
         })
     }
 
+    /// Whether it is installed.
+    ///
+    /// # Errors
+    /// That it is not, with the package.
+    pub fn is_there(&self) -> Result<(), ActionError> {
+        self.find().map(|_| ())
+    }
+
     /// Runs it against `at` with `args`, `input` as its standard input, and returns its output.
     /// `unsure` is what is known about the effect when it failed or was stopped.
     ///

@@ -73,6 +73,14 @@ impl<'a> Job<'a> {
     }
 }
 
+/// The dialect's placeholder for the n-th value.
+pub fn mark(kind: TargetKind, n: usize) -> String {
+    match kind {
+        TargetKind::Postgres => format!("${n}"),
+        _ => "?".into(),
+    }
+}
+
 /// Whether the whole list takes effect or none of it.
 pub fn atomic(jobs: &[Job<'_>], kind: TargetKind, transaction: bool) -> bool {
     let alone = jobs.len() == 1 && !partly(&jobs[0].statement);
@@ -135,6 +143,10 @@ pub async fn apply(
     risk: &Risk,
 ) -> Result<Vec<Table>, ActionError> {
     let kind = session.at.kind;
+    if session.is_fenced() {
+        let message = format!("{}: nothing is changed in a rehearsal", session.at.label());
+        return Err(ActionError::invalid(message));
+    }
     if transaction {
         let begin = match kind {
             TargetKind::Postgres => "begin",
@@ -261,7 +273,7 @@ pub async fn begin_read(session: &mut Session) -> Result<(), Fault> {
 /// The driver's.
 pub async fn end_read(session: &mut Session) -> Result<(), Fault> {
     session.conn.run("rollback").await?;
-    if session.at.kind == TargetKind::Sqlite {
+    if session.at.kind == TargetKind::Sqlite && !session.is_fenced() {
         session.conn.run("pragma query_only = off").await?;
     }
     Ok(())
