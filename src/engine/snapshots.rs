@@ -185,6 +185,7 @@ pub(super) fn reading_step() -> Step {
         undo: Undo::None,
         done_when: None,
         undone_when: None,
+        rehearse: None,
         then_wait: None,
         for_each: None,
         env: Vec::new(),

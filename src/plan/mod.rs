@@ -294,7 +294,7 @@ pub fn each_expr_of_step<'a>(step: &'a Step, visit: &mut dyn FnMut(&'a Expr)) {
     if let Some(Items::Computed(expr)) = step.for_each.as_ref().map(|for_each| &for_each.items) {
         visit(expr);
     }
-    let probes = step.probes();
+    let probes = step.probes().chain(step.rehearse.as_deref());
     for Probe { call, expect } in probes {
         each_expr_of_call(call, visit);
         expect.iter().for_each(|expr| visit(expr));

@@ -9,6 +9,7 @@ pub mod check;
 pub mod de;
 pub mod decode;
 pub mod diagnostic;
+pub mod environment;
 pub mod excerpt;
 pub mod gate;
 pub mod hours;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::catalog::{Class, TargetKind};
+pub use super::environment::Environment;
 use super::hours::Hours;
 pub use super::inputs::{Input, InputKind, InputValues};
 use super::node::Span;
@@ -44,6 +45,8 @@ pub struct Runbook {
     pub window: Window,
     /// Values bound at start.
     pub inputs: Vec<Input>,
+    /// Other values for inputs, by environment.
+    pub environments: Vec<Environment>,
     /// Named systems.
     pub targets: Vec<TargetDef>,
     /// Names of which only one run may hold each.
@@ -173,6 +176,8 @@ pub struct Step {
     pub done_when: Option<Box<Probe>>,
     /// Tells whether its effect was taken back.
     pub undone_when: Option<Box<Probe>>,
+    /// What a rehearsal does in its place.
+    pub rehearse: Option<Box<Probe>>,
     /// What to wait for after it.
     pub then_wait: Option<Box<Poll>>,
     /// Once for each of these.
@@ -209,7 +214,7 @@ impl Step {
         key == "redis.roundtrip" || key == "notify" || key.ends_with(".backup")
     }
 
-    /// The probes around it: `done_when`, `undone_when` and `then_wait`.
+    /// The probes around it in a run: `done_when`, `undone_when` and `then_wait`.
     pub fn probes(&self) -> impl Iterator<Item = &Probe> {
         let waits = self
             .then_wait

@@ -42,6 +42,7 @@ pub fn of(catalog: &Catalog) -> Value {
         ),
         ("names", one_or_more("#/$defs/name")),
         ("input", input()),
+        ("environment", environment()),
         ("target", target()),
         ("phase", phase()),
         ("rollback", rollback()),
@@ -73,6 +74,7 @@ const STEP_KEYS: &[&str] = &[
     "undo",
     "done_when",
     "undone_when",
+    "rehearse",
     "then_wait",
     "env",
     "cwd",
@@ -108,6 +110,7 @@ fn root_properties() -> Value {
         "production": { "type": "boolean", "description": "what a crash would leave open is a mistake" },
         "people": { "type": "object" },
         "inputs": map_of("input"),
+        "environments": map_of("environment"),
         "targets": map_of("target"),
         "locks": { "type": "array", "items": reference("name") },
         "snapshots": map_of("snapshot"),
@@ -194,7 +197,7 @@ fn common_key(key: &str) -> Value {
         "retry" => reference("retry"),
         "timeout" | "estimate" | "every" | "within" => reference("duration"),
         "undo" => json!({ "anyOf": [{ "enum": ["auto", "none"] }, reference("steps")] }),
-        "done_when" | "undone_when" => reference("probe"),
+        "done_when" | "undone_when" | "rehearse" => reference("probe"),
         "in_doubt" => {
             json!({ "enum": ["ask", "fail"], "description": "when nothing can tell whether it was done" })
         }
@@ -235,6 +238,27 @@ fn input() -> Value {
             "choices": { "type": "array" },
             "secret": { "type": "boolean" },
             "description": { "type": "string" },
+        }
+    })
+}
+
+fn environment() -> Value {
+    let variable = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["env"],
+        "properties": { "env": { "type": "string" } }
+    });
+    let value =
+        json!({ "anyOf": [{ "type": ["string", "number", "boolean", "array"] }, variable] });
+    json!({
+        "type": "object",
+        "description": "other values for inputs, by name",
+        "additionalProperties": false,
+        "required": ["inputs"],
+        "properties": {
+            "inputs": { "type": "object", "additionalProperties": value },
+            "shares": { "$ref": "#/$defs/names", "description": "targets and steps that are the same as in production" }
         }
     })
 }

@@ -162,7 +162,7 @@ impl Used {
         {
             self.expr(expr);
         }
-        let probes = step.probes();
+        let probes = step.probes().chain(step.rehearse.as_deref());
         probes.for_each(|probe| self.probe(probe));
         if let Undo::Steps(undo) = &step.undo {
             undo.iter().for_each(|step| self.step(step));

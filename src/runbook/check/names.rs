@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::diagnostic::{Diagnostic, Problems};
-use super::super::model::{Runbook, Sp, Step, Undo};
+use super::super::model::{Environment, Runbook, Sp, Step, Undo};
 use super::super::node::Span;
 
 /// Where each step id stands: phase index and place in the phase.
@@ -36,11 +36,31 @@ pub(super) fn check<'r>(runbook: &'r Runbook, problems: &mut Problems) -> Names<
     for target in &runbook.targets {
         targets.see(&target.name, problems);
     }
+    let mut environments = Alike::new("environment", runbook.environments.len());
+    for environment in &runbook.environments {
+        environments.see(&environment.name, problems);
+        shared(runbook, environment, problems);
+    }
     let mut inputs = Alike::new("input", runbook.inputs.len());
     for input in &runbook.inputs {
         inputs.see(&input.name, problems);
     }
     Names { steps }
+}
+
+/// What an environment shares has to be there.
+fn shared(runbook: &Runbook, environment: &Environment, problems: &mut Problems) {
+    let targets = runbook.targets.iter().map(|target| target.name.as_str());
+    let steps = runbook.steps().map(|(_, step)| step.id.as_str());
+    let known: Vec<&str> = targets.chain(steps).collect();
+    for name in &environment.shares {
+        if known.contains(&name.as_str()) || problems.is_broken("target", name) {
+            continue;
+        }
+        let near = problems.did_you_mean(name, known.iter().copied());
+        let message = format!("`{}` is neither a target nor a step", **name);
+        problems.push(Diagnostic::error("F012", name.span, message).maybe_help(near));
+    }
 }
 
 /// Names seen so far, by what they look like and without their case.

@@ -86,7 +86,7 @@ fn input(cx: &mut Cx<'_, '_>, entry: &Entry) -> Option<Input> {
     })
 }
 
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
@@ -111,7 +111,7 @@ fn input_kind(cx: &mut Cx<'_, '_>, node: &Node) -> Option<InputKind> {
 }
 
 /// Text inputs keep a scalar as written: `default: 7.0` is the text `7.0`.
-fn as_kind(kind: InputKind, node: &Node) -> Value {
+pub(super) fn as_kind(kind: InputKind, node: &Node) -> Value {
     match (kind, node.text()) {
         (InputKind::Text | InputKind::Path | InputKind::Duration, Some(text)) => Value::from(text),
         _ => node.to_json(),

@@ -4,6 +4,7 @@
 //! one shows them all. Meaning (names, references, cycles) is [`super::check`]'s.
 
 mod action;
+mod environment;
 pub(super) mod fields;
 mod inputs;
 mod parts;
@@ -16,7 +17,7 @@ pub(super) use inputs::check_kind;
 
 use super::catalog::Catalog;
 use super::diagnostic::{Diagnostic, Problems};
-use super::model::{Phase, Runbook, Sp};
+use super::model::{Environment, Input, Phase, Runbook, Sp};
 use super::node::{Node, Span};
 use fields::{Cx, Fields};
 
@@ -55,16 +56,8 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
         .get("window")
         .map(|node| window::window(cx, node))
         .unwrap_or_default();
-    let max_parallel = fields
-        .get("max_parallel")
-        .and_then(|node| cx.number("max_parallel", node, 1, 1_000));
-    let production = fields
-        .get("production")
-        .and_then(|node| cx.bool("production", node));
-    let inputs = fields
-        .get("inputs")
-        .map(|node| inputs::inputs(cx, node))
-        .unwrap_or_default();
+    let (max_parallel, production) = settings(cx, &mut fields);
+    let (inputs, environments) = values(cx, &mut fields);
     let targets = fields
         .get("targets")
         .map(|node| inputs::targets(cx, node))
@@ -106,17 +99,41 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
         version,
         window,
         inputs,
+        environments,
         targets,
         locks,
         snapshots,
         phases,
         rollback,
         troubleshooting,
-        max_parallel: max_parallel
-            .and_then(|n| usize::try_from(n).ok())
-            .unwrap_or(8),
-        production: production.unwrap_or(false),
+        max_parallel,
+        production,
     })
+}
+
+/// Steps in flight at once, and whether it is for production.
+fn settings(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> (usize, bool) {
+    let max_parallel = fields
+        .get("max_parallel")
+        .and_then(|node| cx.number("max_parallel", node, 1, 1_000))
+        .and_then(|n| usize::try_from(n).ok());
+    let production = fields
+        .get("production")
+        .and_then(|node| cx.bool("production", node));
+    (max_parallel.unwrap_or(8), production.unwrap_or(false))
+}
+
+/// Inputs, and what environments give them.
+fn values(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> (Vec<Input>, Vec<Environment>) {
+    let inputs = fields
+        .get("inputs")
+        .map(|node| inputs::inputs(cx, node))
+        .unwrap_or_default();
+    let environments = fields
+        .get("environments")
+        .map(|node| environment::environments(cx, node, &inputs))
+        .unwrap_or_default();
+    (inputs, environments)
 }
 
 /// Reports more steps than a runbook may have.

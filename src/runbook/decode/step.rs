@@ -28,7 +28,7 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
     let undo = fields
         .get("undo")
         .map_or(Undo::Unsaid, |node| undo(cx, node, &id));
-    let (done_when, undone_when) = told(cx, &mut fields);
+    let (done_when, undone_when, rehearse) = told(cx, &mut fields);
     let mut then_wait = fields
         .get("then_wait")
         .and_then(|node| poll(cx, "`then_wait`", node));
@@ -69,6 +69,7 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
         },
         done_when,
         undone_when,
+        rehearse,
         then_wait: then_wait.map(Box::new),
         for_each,
         env,
@@ -154,15 +155,18 @@ fn is_poll(wait: &Node) -> bool {
 
 type BoxedProbe = Option<Box<Probe>>;
 
-/// What tells whether it was done, and whether it was taken back.
-fn told(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> (BoxedProbe, BoxedProbe) {
-    let done = fields
-        .get("done_when")
-        .and_then(|node| probe(cx, "`done_when`", node));
-    let undone = fields
-        .get("undone_when")
-        .and_then(|node| probe(cx, "`undone_when`", node));
-    (done.map(Box::new), undone.map(Box::new))
+/// What tells whether it was done, what tells whether it was taken back, and what stands in for it in
+/// a rehearsal.
+fn told(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> (BoxedProbe, BoxedProbe, BoxedProbe) {
+    let mut probe = |key, what| {
+        let found = fields.get(key).and_then(|node| probe(cx, what, node));
+        found.map(Box::new)
+    };
+    (
+        probe("done_when", "`done_when`"),
+        probe("undone_when", "`undone_when`"),
+        probe("rehearse", "`rehearse`"),
+    )
 }
 
 fn repetition(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> Option<ForEach> {

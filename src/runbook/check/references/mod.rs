@@ -193,7 +193,9 @@ impl<'r> References<'r, '_> {
             ..place
         };
         step.expect.iter().for_each(|expr| self.expr(expr, after));
-        step.probes().for_each(|probe| self.probe(probe, place));
+        let stand_in = step.rehearse.as_deref();
+        let probes = step.probes().chain(stand_in);
+        probes.for_each(|probe| self.probe(probe, place));
         after
     }
 
