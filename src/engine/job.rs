@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use super::bus::Lines;
-use super::judge;
 use super::output::StepOutput;
 use super::step_dir::{self, StepDir};
 use super::targets::Targets;
+use super::{calls, judge};
 use crate::action::{
     Action, ActionError, Call, Clients, Context, Registry, Stop, StopSignal, pause,
 };
@@ -297,61 +297,16 @@ impl Job {
 
     /// The action with everything in it resolved.
     pub(super) fn call(&self, used: &ActionUse) -> Result<Call, ActionError> {
-        let wrong = |what: &str, error: crate::expr::EvalError| {
-            ActionError::invalid(format!("{what}: {error}"))
+        let place = calls::Place {
+            targets: &self.shared.targets,
+            base_dir: &self.shared.base_dir,
         };
-        let params = used
-            .params
-            .render(&self.scope)
-            .map_err(|error| wrong("a parameter", error))?;
-        let mut env = Vec::with_capacity(self.step.env.len() + 1);
-        for (name, template) in &self.step.env {
-            let value = template
-                .value
-                .render(&self.scope)
-                .map_err(|error| wrong(&format!("`env.{name}`"), error))?;
-            env.push((
-                name.clone(),
-                value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned),
-            ));
-        }
+        let mut call = calls::resolve(&place, &self.step, used, &self.scope)?;
         if let Some(state) = self.step_state {
-            env.push(("FERRY_STEP_STATE".into(), state.into()));
+            call.env.push(("FERRY_STEP_STATE".into(), state.into()));
         }
-        let cwd = match &self.step.cwd {
-            None => self.shared.base_dir.clone(),
-            Some(template) => {
-                let value = template
-                    .value
-                    .render(&self.scope)
-                    .map_err(|error| wrong("`cwd`", error))?;
-                self.shared
-                    .base_dir
-                    .join(value.as_str().unwrap_or_default())
-            }
-        };
-        let target = match &used.target {
-            None => None,
-            Some(name) => match self.shared.targets.get(name.as_str()) {
-                Some(target) => Some(target.clone()),
-                None => {
-                    return Err(ActionError::invalid(format!(
-                        "there is no target `{}`",
-                        **name
-                    )));
-                }
-            },
-        };
-        Ok(Call {
-            key: used.key.value.clone(),
-            params,
-            target,
-            env,
-            cwd,
-            backup: self.backup.clone(),
-        })
+        call.backup.clone_from(&self.backup);
+        Ok(call)
     }
 
     pub(super) fn context(&self, output: &Arc<StepOutput>, timeout: Duration) -> Context {

@@ -7,6 +7,7 @@
 mod back;
 pub mod brief;
 pub mod bus;
+mod calls;
 pub mod clerk;
 pub mod clock;
 pub mod diagnose;
@@ -24,6 +25,7 @@ mod output;
 mod preflight;
 mod probe;
 pub mod process;
+pub mod rehearse;
 mod show;
 pub mod signals;
 mod snapshots;

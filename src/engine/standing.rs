@@ -11,7 +11,7 @@ use super::clock::now_ms;
 use super::executor::Executor;
 use super::job::Shared;
 use super::start::EngineError;
-use super::targets;
+use super::targets::{self, Targets};
 use crate::action::{Clients, Registry};
 use crate::event::{Moment, RunOptions, SnapshotTaken};
 use crate::plan::Plan;
@@ -32,10 +32,30 @@ pub(super) fn shared(
     place: Place,
     lines: Lines,
 ) -> Result<Shared, EngineError> {
-    let plan = Arc::clone(state.plan());
     let secrets = Arc::new(secrets.clone());
+    let (targets, masker) = addresses(state, &secrets)?;
+    Ok(Shared {
+        run: place.run,
+        plan: Arc::clone(state.plan()),
+        registry: Registry::all(),
+        targets,
+        masker,
+        secrets,
+        clients: Arc::new(Clients::default()),
+        run_dir: place.run_dir,
+        base_dir: place.base_dir,
+        lines,
+    })
+}
+
+/// The targets with their addresses, and what hides the secrets in all that is said of them.
+pub(super) fn addresses(
+    state: &RunState,
+    secrets: &Arc<HashMap<String, String>>,
+) -> Result<(Targets, Masker), EngineError> {
+    let plan = Arc::clone(state.plan());
     let mut scope = state.base_scope(now_ms());
-    scope.secrets = Arc::clone(&secrets);
+    scope.secrets = Arc::clone(secrets);
     let targets =
         targets::resolve(&plan.runbook, &scope).map_err(|(name, error)| EngineError::Target {
             name,
@@ -56,18 +76,7 @@ pub(super) fn shared(
         );
     hidden.extend(targets::passwords(addresses));
     let masker = Masker::new(hidden).map_err(|error| EngineError::Secret(error.to_string()))?;
-    Ok(Shared {
-        run: place.run,
-        plan,
-        registry: Registry::all(),
-        targets,
-        masker,
-        secrets,
-        clients: Arc::new(Clients::default()),
-        run_dir: place.run_dir,
-        base_dir: place.base_dir,
-        lines,
-    })
+    Ok((targets, masker))
 }
 
 /// Reads a runbook's snapshots without a run.

@@ -270,7 +270,13 @@ impl Engine {
             id: self.run.clone(),
             name: self.plan.runbook.name.value.clone(),
             at: now_ms(),
-            locks: locks.map(|lock| lock.value.clone()).collect(),
+            // what is done elsewhere does not keep out what is done here
+            locks: locks
+                .map(|lock| match &self.options.environment {
+                    Some(environment) => format!("{}@{environment}", lock.value),
+                    None => lock.value.clone(),
+                })
+                .collect(),
         };
         let lease = self.store.begin(&new, &self.holder).await?;
         failpoint::pass("claim.after", "");

@@ -10,6 +10,7 @@ pub mod operator;
 pub mod outcome;
 pub mod outline;
 pub mod people;
+pub mod rehearsal;
 pub mod rollback;
 pub mod run;
 pub mod snapshot;

@@ -1,0 +1,377 @@
+//! One step of a walk: what it needs, what it reads or would do, and what can be judged of it now.
+
+use std::time::Instant;
+
+use serde_json::{Map, Value};
+
+use super::super::clock::now_ms;
+use super::super::judge;
+use super::found::{self, asks_for, not_verified};
+use super::hands::Asker;
+use super::touch::{Sight, Touch};
+use super::walk::{At, Walker, When, milliseconds};
+use crate::action::{ActionError, Call, Rehearsed};
+use crate::event::rehearsal::{Entry, Word};
+use crate::event::{Cause, Outcome, Report, StepEvent};
+use crate::expr::Evidence;
+use crate::run::StepScope;
+use crate::runbook::model::{OutputDef, Probe, Step};
+
+impl Walker<'_> {
+    /// One step, or one item of it.
+    pub(super) async fn one(&mut self, step: &Step, at: At, mut entry: Entry) -> Entry {
+        let began = Instant::now();
+        self.rehearse(step, at, &mut entry).await;
+        entry.took_ms = milliseconds(began);
+        entry
+    }
+
+    async fn rehearse(&mut self, step: &Step, at: At, entry: &mut Entry) {
+        let not_judged = step
+            .expect
+            .iter()
+            .map(|expr| self.hands.hidden(expr.text()));
+        let not_judged: Vec<String> = not_judged.collect();
+        let used = &step.action;
+        let asked = asks_for(found::needed(step, used), &|id| self.unknown.contains(id));
+        if let Some(id) = asked {
+            let why = format!("it needs the result of `{id}`, which was not carried out");
+            not_verified(entry, why);
+            entry.not_judged = not_judged;
+            self.unsure(step, None);
+            return;
+        }
+        let scope = self.scope(step, at.key);
+        let call = match self.hands.call(step, used, &scope) {
+            Ok(call) => call,
+            Err(error) => {
+                found::wrong(entry, self.hands, &error, step.tolerate);
+                self.unsure(step, None);
+                return;
+            }
+        };
+        if let Some(reader) = self.hands.reader(used) {
+            entry.does = self.hands.hidden(&reader.describe(&call));
+        }
+        if self.is_done(step, at, &scope, entry).await {
+            return;
+        }
+        if let Some(probe) = step.rehearse.as_deref() {
+            self.stand_in(step, probe, at, scope, entry).await;
+            entry.not_judged = not_judged;
+            self.unsure(step, Touch::of(step, &call));
+            return;
+        }
+        let asker = match step.read_only {
+            Some(true) => Asker::Vouched,
+            _ => Asker::Plain,
+        };
+        let before = self.before(&call, at.when);
+        match self.read(step, used, &call, &entry.name(), asker).await {
+            Ok(Rehearsed::Read(result)) => {
+                if !self.judge(step, at, scope, before, result, entry) {
+                    self.unknown.insert(step.id.value.clone());
+                }
+            }
+            Ok(Rehearsed::Simulated(simulated)) => {
+                found::simulated(entry, self.hands, simulated);
+                self.soften(before, at.when, entry);
+                entry.not_judged = not_judged;
+                self.unsure(step, Touch::of(step, &call));
+            }
+            Ok(Rehearsed::NotVerified(why)) => {
+                not_verified(entry, self.hands.hidden(&why));
+                entry.not_judged = not_judged;
+                self.unsure(step, Touch::of(step, &call));
+            }
+            Err(error) => {
+                let before = match error.cause {
+                    // what is wrong with the call itself, a missing file say, only files can mend
+                    Cause::Invalid => self.moved(&Sight::Files, at.when),
+                    _ => before,
+                };
+                self.failed(step, at, before, &error, entry);
+                self.unsure(step, Touch::of(step, &call));
+            }
+        }
+    }
+
+    /// A step of which no result is known, and what it would touch.
+    pub(super) fn unsure(&mut self, step: &Step, touch: Option<Touch>) {
+        self.unknown.insert(step.id.value.clone());
+        let changes = step.changes() && !step.leaves_nothing();
+        let touch = touch.or_else(|| changes.then_some(Touch::Anything));
+        self.pending
+            .extend(touch.map(|touch| (step.id.value.clone(), touch)));
+    }
+
+    /// The change that was not made, and that may move what the call sees.
+    fn before(&self, call: &Call, when: When) -> Option<String> {
+        self.moved(&Sight::of(call), when)
+    }
+
+    fn moved(&self, sight: &Sight, when: When) -> Option<String> {
+        if when != When::Forward {
+            return None;
+        }
+        let moved = self.pending.iter().find(|(_, touch)| touch.moves(sight));
+        moved.map(|(step, _)| step.clone())
+    }
+
+    fn failed(
+        &self,
+        step: &Step,
+        at: At,
+        before: Option<String>,
+        error: &ActionError,
+        entry: &mut Entry,
+    ) {
+        let message = self.hands.hidden(&error.message);
+        let now = |why: String| format!("{message}; {why}");
+        match (before, at.when) {
+            (Some(other), _) => not_verified(entry, now(behind(&other))),
+            // a program that is missing is missing, wherever on the way
+            (None, When::Midway) if *step.action.key != "shell" => {
+                not_verified(
+                    entry,
+                    now("in the middle of going back it may be otherwise".into()),
+                );
+            }
+            (None, _) if step.retry.is_some() && error.retryable => {
+                not_verified(entry, now("a run would try it again".into()));
+            }
+            (None, _) => found::wrong(entry, self.hands, error, step.tolerate),
+        }
+    }
+
+    /// What is known of now may be otherwise by then.
+    fn soften(&self, before: Option<String>, when: When, entry: &mut Entry) {
+        match (before, when) {
+            (Some(other), _) => entry.notes.push(format!("as it is before `{other}`")),
+            (None, When::Midway) => entry
+                .notes
+                .push("as it is now, before anything is done".into()),
+            _ => return,
+        }
+        entry.exact = false;
+    }
+
+    /// Judges what was read; whether the result is one that later steps may go by.
+    fn judge(
+        &mut self,
+        step: &Step,
+        at: At,
+        mut scope: StepScope,
+        before: Option<String>,
+        result: Value,
+        entry: &mut Entry,
+    ) -> bool {
+        entry.word = Word::Read;
+        if let Some(message) = judge::cut_but_needed(&step.expect, &result) {
+            let error = ActionError::limit(Outcome::NotApplied, message);
+            found::wrong(entry, self.hands, &error, step.tolerate);
+            return false;
+        }
+        entry.result = judge::bounded(result.clone(), &self.hands.masker);
+        let kept = judge::hidden_json(result.clone(), &self.hands.masker);
+        scope.result = Some(result);
+        scope.now = now_ms();
+        let outputs = match self.outputs(step, &scope) {
+            Ok(outputs) => outputs,
+            Err(error) => {
+                self.failed(step, at, before, &error, entry);
+                return false;
+            }
+        };
+        scope.outputs = Some(outputs.clone());
+        let mut judged = Vec::new();
+        for expr in &step.expect {
+            match asks_for([&expr.value], &|id| self.unknown.contains(id)) {
+                Some(_) => entry.not_judged.push(self.hands.hidden(expr.text())),
+                None => judged.push(expr.clone()),
+            }
+        }
+        entry.evidence = judge::judge(&judged, &scope, &self.hands.masker);
+        let missed = judge::failure(&entry.evidence, Outcome::NotApplied);
+        if let Some(other) = before {
+            if step.expect.is_empty() {
+                entry.notes.push(format!("as it is before `{other}`"));
+            } else {
+                not_verified(entry, behind(&other));
+            }
+            return false;
+        }
+        if !entry.not_judged.is_empty() && missed.is_none() {
+            not_verified(entry, "an expectation asks for a result that is not known");
+            return false;
+        }
+        if let Some(missed) = missed {
+            let mut error = ActionError::new(missed.cause, Outcome::NotApplied, missed.message);
+            error.retryable = true;
+            self.failed(step, at, None, &error, entry);
+            // it was read all the same
+            if entry.problem.is_some() {
+                entry.word = Word::Read;
+                entry.exact = true;
+                entry.why = None;
+            }
+            return false;
+        }
+        let report = Report {
+            result: kept,
+            outputs: outputs.into_iter().collect(),
+            ..Report::default()
+        };
+        let finished = StepEvent::Finished {
+            step: entry.name(),
+            attempt: 1,
+            report: Box::new(report),
+        };
+        if at.key.is_some() {
+            self.state.apply(&finished.into(), now_ms());
+        }
+        !found::from_files(step)
+    }
+
+    fn outputs(&self, step: &Step, scope: &StepScope) -> Result<Map<String, Value>, ActionError> {
+        let mut outputs = Map::new();
+        for (name, def) in &step.outputs {
+            let OutputDef::Value(expr) = def else {
+                continue;
+            };
+            let value = expr.value.value(scope).map_err(|error| {
+                ActionError::failed(Outcome::NotApplied, format!("output `{}`: {error}", **name))
+            })?;
+            outputs.insert(
+                name.value.clone(),
+                judge::hidden_json(value, &self.hands.masker),
+            );
+        }
+        Ok(outputs)
+    }
+
+    /// Whether `done_when` says that there is nothing to do.
+    async fn is_done(&mut self, step: &Step, at: At, scope: &StepScope, entry: &mut Entry) -> bool {
+        let Some(probe) = step
+            .done_when
+            .as_deref()
+            .filter(|_| at.when == When::Forward)
+        else {
+            return false;
+        };
+        match self
+            .look(
+                step,
+                probe,
+                Asker::Vouched,
+                at,
+                scope.clone(),
+                &entry.name(),
+            )
+            .await
+        {
+            Ok((evidence, None)) if judge::passed(&evidence) => {
+                entry.word = Word::Read;
+                entry.evidence = evidence;
+                entry
+                    .notes
+                    .push("`done_when` holds: it would be left out".into());
+                self.unknown.insert(step.id.value.clone());
+                true
+            }
+            Ok((_, Some(other))) => {
+                entry
+                    .notes
+                    .push(format!("`done_when` reads what `{other}` would change"));
+                false
+            }
+            Ok(_) => {
+                entry
+                    .notes
+                    .push("`done_when` was really read: it is to be done".into());
+                false
+            }
+            Err(why) => {
+                entry.notes.push(format!("`done_when` was not read: {why}"));
+                false
+            }
+        }
+    }
+
+    /// What a probe says, and the change before it that was not made.
+    async fn look(
+        &mut self,
+        step: &Step,
+        probe: &Probe,
+        asker: Asker,
+        at: At,
+        mut scope: StepScope,
+        name: &str,
+    ) -> Result<(Vec<Evidence>, Option<String>), String> {
+        let needed = found::needed(step, &probe.call);
+        let expect = probe.expect.iter().map(|expr| &expr.value);
+        if let Some(id) = asks_for(needed.into_iter().chain(expect), &|id| {
+            self.unknown.contains(id)
+        }) {
+            return Err(format!("it needs the result of `{id}`"));
+        }
+        let said = |error: &ActionError| error.message.clone();
+        let call = self
+            .hands
+            .call(step, &probe.call, &scope)
+            .map_err(|error| self.hands.hidden(&said(&error)))?;
+        let before = self.before(&call, at.when);
+        let read = self.read(step, &probe.call, &call, name, asker).await;
+        match read.map_err(|error| self.hands.hidden(&said(&error)))? {
+            Rehearsed::Read(result) => {
+                scope.result = Some(result);
+                Ok((
+                    judge::judge(&probe.expect, &scope, &self.hands.masker),
+                    before,
+                ))
+            }
+            Rehearsed::Simulated(_) => Err("it would change something".into()),
+            Rehearsed::NotVerified(why) => Err(self.hands.hidden(&why)),
+        }
+    }
+
+    /// What the author wrote to take the step's place.
+    async fn stand_in(
+        &mut self,
+        step: &Step,
+        probe: &Probe,
+        at: At,
+        scope: StepScope,
+        entry: &mut Entry,
+    ) {
+        let key = probe.call.key.value.clone();
+        match self
+            .look(step, probe, Asker::StandIn, at, scope, &entry.name())
+            .await
+        {
+            Ok((evidence, None)) => {
+                entry.word = Word::Simulated;
+                entry.exact = false;
+                entry.notes.push(format!("by its stand-in, `{key}`"));
+                let missed = judge::failure(&evidence, Outcome::NotApplied);
+                entry.evidence = evidence;
+                entry.problem = missed.map(|missed| format!("its stand-in: {}", missed.message));
+            }
+            Ok((evidence, Some(other))) => {
+                entry.evidence = evidence;
+                not_verified(
+                    entry,
+                    format!("its stand-in reads what `{other}` would change"),
+                );
+            }
+            Err(why) => {
+                entry.problem = Some(format!("its stand-in: {why}"));
+                not_verified(entry, format!("its stand-in: {why}"));
+            }
+        }
+    }
+}
+
+fn behind(other: &str) -> String {
+    format!("it stands behind `{other}`, which was not carried out")
+}
