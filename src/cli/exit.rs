@@ -21,6 +21,10 @@ pub enum Exit {
     Unmet,
     /// Cancelled, and everything is taken back.
     CancelledBack,
+    /// A rehearsal found what would fail.
+    RehearsalProblems,
+    /// A rehearsal could not tell everything.
+    RehearsalIncomplete,
     /// Wrong usage.
     Usage,
     /// The runbook or an input is invalid.
@@ -59,7 +63,7 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, by code.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Done,
         Self::Failed,
         Self::RolledBack,
@@ -68,6 +72,8 @@ impl Exit {
         Self::Cancelled,
         Self::Aborted,
         Self::Unmet,
+        Self::RehearsalProblems,
+        Self::RehearsalIncomplete,
         Self::Fenced,
         Self::CancelledBack,
         Self::Usage,
@@ -99,6 +105,8 @@ impl Exit {
             Self::Cancelled => 14,
             Self::Aborted => 15,
             Self::Unmet => 16,
+            Self::RehearsalProblems => 17,
+            Self::RehearsalIncomplete => 18,
             Self::Fenced => 20,
             Self::CancelledBack => 21,
             Self::Usage => 64,
@@ -131,6 +139,8 @@ impl Exit {
             Self::Cancelled => "cancelled, with nothing left to take back",
             Self::Aborted => "aborted and left where it stood",
             Self::Unmet => "what was required of the plan does not hold",
+            Self::RehearsalProblems => "the rehearsal found problems",
+            Self::RehearsalIncomplete => "the rehearsal left something unverified",
             Self::Fenced => "another engine took the run over",
             Self::CancelledBack => "cancelled and rolled back completely",
             Self::Usage => "wrong usage, or an order that the run cannot take now",

@@ -46,7 +46,7 @@ async fn read(
         match store.load(&row.id, 1).await {
             Ok(events) => {
                 let view = RunView::replay(&events).with_id(row.id.clone());
-                history.add(&view, "run");
+                history.add(&view, view.header.options.kind());
             }
             Err(error) => super::note(&format!("run `{}` was not looked at: {error}", row.id)),
         }

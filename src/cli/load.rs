@@ -180,6 +180,24 @@ pub(super) fn bind(runbook: &Runbook, given: &[(String, String)]) -> Result<Boun
         .map_err(|errors| unbound(&errors))
 }
 
+impl Loaded {
+    /// The same runbook as it is in an environment, if one is named.
+    pub(super) fn within(mut self, environment: Option<&str>) -> Result<Self, CommandError> {
+        self.runbook = within(self.runbook, environment)?;
+        Ok(self)
+    }
+}
+
+/// The runbook as it is in an environment, if one is named.
+pub(super) fn within(runbook: Runbook, environment: Option<&str>) -> Result<Runbook, CommandError> {
+    let Some(name) = environment else {
+        return Ok(runbook);
+    };
+    runbook
+        .within(name)
+        .map_err(|error| CommandError::new(Exit::Invalid, error.message).hint(error.hint))
+}
+
 /// Inputs without a value.
 pub(super) fn unbound(errors: &[inputs::InputError]) -> CommandError {
     let messages: Vec<_> = errors.iter().map(|error| error.message.clone()).collect();

@@ -9,6 +9,8 @@ mod decide;
 mod desk;
 mod diff;
 mod doctor;
+mod dress;
+mod drill;
 mod error;
 mod evidence;
 pub mod exit;
@@ -18,6 +20,7 @@ mod next;
 mod orders;
 mod panic;
 mod plan;
+mod rehearse;
 mod replan;
 mod report;
 mod resume;
@@ -69,6 +72,7 @@ struct Args {
 enum Command {
     Check(check::Args),
     Plan(plan::Args),
+    Rehearse(rehearse::Args),
     Run(run::Args),
     Resume(resume::ResumeArgs),
     Rollback(resume::RollbackArgs),
@@ -117,6 +121,7 @@ fn route(args: Args) -> Result<Exit, CommandError> {
     match command {
         Command::Check(args) => check::check(&args),
         Command::Plan(args) => plan::plan(&args, &state_dir),
+        Command::Rehearse(args) => rehearse::rehearse(&args, &state_dir),
         Command::Run(args) => run::run(&args, &state_dir),
         Command::Resume(args) => resume::resume(&args, &state_dir),
         Command::Rollback(args) => resume::rollback(&args, &state_dir),

@@ -45,6 +45,7 @@ pub(super) fn replan(
     let Some(runbook) = read.runbook else {
         return Err(other_ferry(planned));
     };
+    let runbook = load::within(runbook, planned.options.environment.as_deref())?;
     let given: BTreeMap<String, String> = given.iter().cloned().collect();
     let env = |name: &str| std::env::var(name).ok();
     let bound = inputs::rebind(&runbook, &planned.inputs, &given, &env)

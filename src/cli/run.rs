@@ -35,6 +35,9 @@ pub(super) struct Args {
     /// A value for an input; may be repeated
     #[arg(long = "input", short = 'i', value_name = "NAME=VALUE", value_parser = load::pair)]
     inputs: Vec<(String, String)>,
+    /// The values that the runbook has for this environment
+    #[arg(long, value_name = "NAME", conflicts_with = "plan")]
+    env: Option<String>,
     /// Ask before each step, and what to do when one fails
     #[arg(long, conflicts_with_all = ["yes", "json"])]
     guided: bool,
@@ -64,7 +67,7 @@ impl Args {
                 Ok((opened.plan, opened.secrets, opened.source))
             }
             (None, Some(runbook)) => {
-                let loaded = load::load(runbook)?;
+                let loaded = load::load(runbook)?.within(self.env.as_deref())?;
                 let bound = load::bind(&loaded.runbook, &self.inputs)?;
                 Ok(load::plan(loaded, bound))
             }
@@ -97,6 +100,8 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
                 max_parallel: args.max_parallel.map(usize::from),
                 no_rollback: args.no_rollback,
                 waived,
+                environment: args.env.clone(),
+                ..RunOptions::default()
             },
             store,
             state_dir,

@@ -50,6 +50,12 @@ pub(super) fn new_id(name: &str) -> String {
     format!("{name}-{day}-{letters}")
 }
 
+/// A new id for a rehearsal of it, which shows that it is one wherever it stands.
+pub(super) fn new_rehearsal_id(name: &str) -> String {
+    let name: String = name.chars().take(30).collect();
+    new_id(&format!("{name}-rehearsal"))
+}
+
 /// The store for reading.
 pub(super) async fn open(state: &Path) -> Result<SqliteStore, CommandError> {
     Ok(SqliteStore::open_read_only(state).await?)

@@ -7,6 +7,7 @@
 
 pub mod actions;
 pub mod diff;
+pub mod drill;
 pub mod escape;
 #[cfg(test)]
 mod golden;
@@ -18,6 +19,7 @@ pub mod plain;
 pub mod plan;
 pub mod progress;
 pub mod prompt;
+pub mod rehearsal;
 pub mod report;
 pub mod status;
 pub mod text;

@@ -88,6 +88,9 @@ fn head(view: &RunView, page: &Page, timeline: &Timeline, out: &mut Vec<String>)
         None => view.header.name.clone(),
     };
     say("runbook", &title);
+    if let Some(text) = view.header.options.elsewhere() {
+        say("rehearsal", &text);
+    }
     if let Some(engine) = view.engines.last() {
         say("operator", &format!("{} on {}", engine.by, engine.host));
     }

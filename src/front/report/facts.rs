@@ -60,6 +60,16 @@ pub(super) fn notices(view: &RunView) -> Vec<Notice> {
             text,
         });
     };
+    if let Some(text) = view.header.options.elsewhere() {
+        let text = format!("this is a rehearsal and no run of production: {text}");
+        say("rehearsal", "", text);
+    } else if let Some(environment) = &view.header.options.environment {
+        say(
+            "environment",
+            "",
+            format!("it ran in the environment `{environment}`"),
+        );
+    }
     people(view, &mut say);
     if let Some(rollback) = &view.rollback {
         for one in &rollback.not_undone {

@@ -25,6 +25,8 @@ pub fn json(view: &RunView) -> Value {
             "digest": header.digest,
             "version": header.version,
             "inputs": header.inputs,
+            "environment": header.options.environment,
+            "rehearsal": header.options.rehearsal,
             "secrets": header.secrets,
             "engines": view.engines.iter().map(|engine| json!({
                 "at": rfc3339(engine.at), "by": engine.by, "host": engine.host, "pid": engine.pid,
