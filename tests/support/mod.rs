@@ -10,5 +10,6 @@ pub mod postgres;
 pub mod redis;
 pub mod resp;
 pub mod server;
+pub mod still;
 pub mod terminal;
 pub mod wire;
