@@ -402,25 +402,30 @@ phases:
 }
 
 #[test]
-fn a_gate_that_is_left_out_is_a_waiver() {
+fn a_manual_step_that_is_left_out_is_a_waiver_and_an_approval_is_not_left_out() {
     let (dir, run) = parked(APPROVAL);
-    let bare = tell(&dir, &["answer", &run, "go", "skip", "--reason", " "]).code(64);
-    assert!(bare.stderr.contains("say why"), "{}", bare.stderr);
-    tell(
+    let skipped = tell(
         &dir,
-        &[
-            "answer",
-            &run,
-            "go",
-            "skip",
-            "--reason",
-            "both are on the train",
-        ],
+        &["answer", &run, "go", "skip", "--reason", "we are late"],
+    )
+    .code(64);
+    assert!(
+        skipped.stderr.contains("`skip` is no answer"),
+        "{}",
+        skipped.stderr
+    );
+    let (dir, run) = parked(MANUAL);
+    let bare = tell(&dir, &["answer", &run, "hand", "skip", "--reason", " "]).code(64);
+    assert!(bare.stderr.contains("say why"), "{}", bare.stderr);
+    let ran = tell(
+        &dir,
+        &["answer", &run, "hand", "skip", "--reason", "on the train"],
     )
     .success();
-    let ran = tell(&dir, &["resume"]).success();
-    assert_eq!(ran.ledger(), ["before", "after"]);
-    assert!(ran.words().contains(&"step.skipped go (person)".to_owned()));
+    assert!(
+        ran.words()
+            .contains(&"step.skipped hand (person)".to_owned())
+    );
 }
 
 #[test]
@@ -473,4 +478,123 @@ fn gates_that_could_never_count_are_refused() {
             checked.stderr
         );
     }
+}
+
+const BY_HAND: &str = "
+    - { id: a, shell: echo a >> ledger, undo: [{ shell: echo undo-a >> ledger }] }
+    - id: dns
+      manual: { text: Switch the name., changes: true }
+      timeout: 500ms
+      undo: [{ shell: 'echo undo-dns $FERRY_STEP_STATE >> ledger' }]
+    - { id: bad, shell: exit 1, undo: none }
+";
+
+#[test]
+fn what_was_to_be_done_by_hand_may_be_half_done() {
+    let ran = Ferry::new().steps(BY_HAND).args(["--wait"]).run().code(11);
+    assert_eq!(ran.ledger(), ["a", "undo-dns failed", "undo-a"]);
+}
+
+#[test]
+fn a_point_of_no_return_that_is_done_by_hand_is_crossed() {
+    let (dir, run) = parked(
+        "
+        - { id: a, shell: echo a >> ledger, undo: [{ shell: echo undo-a >> ledger }] }
+        - id: dns
+          manual: { text: Switch the name., changes: true }
+          point_of_no_return: true
+          undo: none
+        - { id: bad, shell: exit 1, undo: none }
+        ",
+    );
+    let next = tell(&dir, &["status"]).stdout;
+    let code = next
+        .split("--code ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+    let words = [
+        "answer", &run, "dns", "proceed", "--code", &code, "--reason", "ready",
+    ];
+    tell(&dir, &words).success();
+    tell(&dir, &["resume"]).code(13);
+    let bare = tell(&dir, &["confirm", &run, "dns", "--as", "ana"]);
+    bare.success();
+    let ran = tell(&dir, &["resume"]).code(10);
+    assert_eq!(
+        ran.ledger(),
+        ["a"],
+        "nothing behind the line is taken back by itself"
+    );
+}
+
+#[test]
+fn a_gate_that_was_closed_opens_again_with_the_run() {
+    let (dir, run) = parked(APPROVAL);
+    tell(&dir, &["approve", &run, "go", "--as", "ana"]).success();
+    tell(&dir, &["cancel", "--no-rollback"]).code(10);
+    let ran = tell(&dir, &["resume"]).code(13);
+    let asked = ran
+        .words()
+        .iter()
+        .filter(|word| word.starts_with("step.asked"))
+        .count();
+    assert_eq!(asked, 2, "what was said before it was cancelled is void");
+    tell(&dir, &["approve", &run, "go", "--as", "bob"]).success();
+    assert_eq!(tell(&dir, &["resume"]).code(13).ledger(), ["before"]);
+    tell(&dir, &["approve", &run, "go", "--as", "ana"]).success();
+    assert_eq!(
+        tell(&dir, &["resume"]).success().ledger(),
+        ["before", "after"]
+    );
+}
+
+#[test]
+fn letters_that_no_command_would_write_are_refused() {
+    let (dir, run) = parked(MANUAL);
+    let confirm = |confirmation: Value| {
+        send(
+            &dir,
+            &run,
+            &json!({ "order": { "confirm": { "step": "hand", "confirmation": confirmation } } }),
+        );
+        let ran = tell(&dir, &["resume"]).code(13);
+        assert_eq!(
+            refused(&ran),
+            "operator.ordered resume",
+            "{:?}",
+            ran.words()
+        );
+        assert!(
+            ran.words()
+                .iter()
+                .any(|word| word == "operator.refused confirm")
+        );
+    };
+    let ticked = json!(["the old pool is empty", "the new pool is green"]);
+    let values = json!({ "version": "v1", "seats": 1 });
+    // without the number of the question
+    confirm(json!({ "who": "ana", "ticked": ticked, "values": values, "note": "x" }));
+    let nonce = tell(&dir, &["status"])
+        .journal
+        .iter()
+        .rev()
+        .find_map(|event| match &event.kind {
+            EventKind::Step(StepEvent::Asked { nonce, .. }) => Some(nonce.clone()),
+            _ => None,
+        });
+    let nonce = nonce.unwrap();
+    // evidence that lies elsewhere, or is not what it says
+    confirm(
+        json!({ "who": "ana", "nonce": nonce, "ticked": ticked, "values": values,
+        "file": { "file": "../../../../etc/passwd", "name": "x", "bytes": 1, "sha256": "00" } }),
+    );
+    // ticks that are no entries
+    confirm(
+        json!({ "who": "ana", "nonce": nonce, "ticked": ["junk", "the old pool is empty", "the new pool is green"],
+        "values": values, "note": "x" }),
+    );
 }

@@ -358,3 +358,54 @@ fn a_guided_run_needs_a_terminal() {
          hint: leave `--guided` out, or start it at a terminal\n"
     );
 }
+
+#[test]
+fn the_next_question_comes_when_the_open_one_is_answered_elsewhere() {
+    let dir = book(
+        "
+        - { id: go, approve: { by: [ana] } }
+        - { id: go2, approve: { by: [ana] } }
+        - { id: b, shell: echo b >> ledger, undo: none }
+        ",
+    );
+    let mut terminal = Terminal::start(&dir, &["run", "runbook.yaml"]);
+    terminal.asked("to be approved: `go`");
+    terminal.asked("a/x/r/d/p? ");
+    let run = now(&dir).run_dir();
+    let run = run.file_name().unwrap().to_string_lossy().into_owned();
+    let words = ["approve", &run, "go", "--as", "ana"];
+    Ferry::again(&dir).command(&words).run().success();
+    terminal.asked("to be approved: `go2`");
+    terminal.answers("a/x/r/d/p? ", "a");
+    terminal.answers("your name (for ana)? ", "ana");
+    terminal.answers("a comment (or nothing)? ", "");
+    assert_eq!(terminal.wait(), 0, "{}", terminal.seen());
+    assert_eq!(now(&dir).ledger(), ["b"]);
+}
+
+#[test]
+fn half_a_line_makes_nobody_deaf() {
+    let dir = book(THREE);
+    let mut terminal = guided(&dir);
+    terminal.asked(ASKS);
+    std::thread::sleep(Duration::from_millis(60));
+    terminal.types("ab\x04");
+    std::thread::sleep(Duration::from_millis(200));
+    Ferry::again(&dir)
+        .command(&["abort", "--reason", "the wrong host"])
+        .run()
+        .success();
+    assert_eq!(terminal.wait(), 15, "{}", terminal.seen());
+}
+
+#[test]
+fn a_guided_run_that_goes_on_unguided_asks_no_more() {
+    let dir = book(THREE);
+    let mut terminal = guided(&dir);
+    terminal.answers(ASKS, "p");
+    assert_eq!(terminal.wait(), 13, "{}", terminal.seen());
+    let mut terminal = Terminal::start(&dir, &["resume"]);
+    assert_eq!(terminal.wait(), 0, "{}", terminal.seen());
+    assert!(!terminal.seen().contains("next:"), "{}", terminal.seen());
+    assert_eq!(now(&dir).ledger(), ["a", "b", "c"]);
+}

@@ -130,6 +130,7 @@ impl Ready {
             && !self.json
             && std::io::stdin().is_terminal()
             && std::io::stderr().is_terminal()
+            && in_foreground()
     }
 
     /// What the person at the terminal says after a Ctrl-C; `None`: there is nothing to ask.
@@ -303,4 +304,11 @@ pub(super) fn can_guide(guided: bool) -> Result<(), CommandError> {
         .hint("leave `--guided` out, or start it at a terminal")),
         false => Ok(()),
     }
+}
+
+/// Whether the terminal is this process's to read from: a job in the background is stopped by the kernel
+/// when it asks something.
+fn in_foreground() -> bool {
+    let own = nix::unistd::getpgrp();
+    nix::unistd::tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == own)
 }

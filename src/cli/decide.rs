@@ -13,6 +13,9 @@ use crate::event::{Confirmation, Order, Question, Vote};
 use crate::runbook::gate::Ask;
 use crate::view::Asked;
 
+/// The shortest beginning of a digest that is taken.
+const SHORTEST_DIGEST: usize = 8;
+
 /// Agree to what an approval of a run asks
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ferry approve RUN go --as ana --comment 'numbers look right'")]
@@ -96,11 +99,17 @@ fn vote(args: &VoteArgs, state_dir: &Path, agrees: bool) -> Result<Exit, Command
         let found = orders::find(state_dir, Some(&args.run)).await?;
         let view = found.view();
         let digest = view.header.digest.clone();
-        if let Some(plan) = &args.plan
-            && (plan.is_empty() || !digest.starts_with(plan.as_str()))
-        {
-            // it is recorded that somebody decided on another plan, and refused by the run
-            super::note(&format!("this run carries out the plan {digest}"));
+        if let Some(plan) = &args.plan {
+            if plan.len() < SHORTEST_DIGEST {
+                let message = format!("`--plan {plan}` is too short to tell plans apart");
+                return Err(CommandError::new(Exit::Usage, message).hint(format!(
+                    "{SHORTEST_DIGEST} characters of the digest at least"
+                )));
+            }
+            if !digest.starts_with(plan.as_str()) {
+                // it is recorded that somebody decided on another plan, and refused by the run
+                super::note(&format!("this run carries out the plan {digest}"));
+            }
         }
         let asked = asked(&found, &args.step)?;
         let seen = args

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::talk::{self, Talk};
 use crate::engine::Subscriber;
 use crate::engine::mail::Said;
-use crate::event::{Event, EventKind, OperatorEvent, Order, RunStatus, StepEvent};
+use crate::event::{Event, EventKind, RunStatus, StepEvent};
 use crate::front::progress::Shown;
 use crate::front::prompt::Sheet;
 use crate::front::{Look, Plain, Progress};
@@ -58,16 +58,19 @@ struct Counter {
     display: Display,
     /// What happened while a question was open.
     held: Vec<Event>,
+    /// The question to be asked next.
+    wanted: Option<Box<Sheet>>,
     state: State,
 }
 
-/// Where the conversation stands; a question is named by its step and its time.
+/// Where the conversation stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Idle,
-    Talking(String, i64),
+    /// About this question; whether it holds everything.
+    Talking(Id, bool),
     /// It was answered, and what follows has not been seen yet.
-    Answered(String, i64),
+    Answered(Id),
 }
 
 /// Shows a run and asks its questions.
@@ -76,6 +79,7 @@ pub(super) struct Desk {
     counter: Arc<Mutex<Counter>>,
     talks: Option<Sender<Box<Sheet>>>,
     withdrawn: Arc<AtomicBool>,
+    over: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
     /// What the runbook says about failures.
     troubles: Vec<Trouble>,
@@ -103,13 +107,16 @@ impl Desk {
         let counter = Arc::new(Mutex::new(Counter {
             display,
             held: Vec::new(),
+            wanted: None,
             state: State::Idle,
         }));
         let withdrawn = Arc::new(AtomicBool::new(false));
+        let over = Arc::new(AtomicBool::new(false));
         let (talks, from) = channel();
         let talk = Talk {
             colour: look.colour,
             withdrawn: Arc::clone(&withdrawn),
+            over: Arc::clone(&over),
             run_dir,
         };
         let shared = Arc::clone(&counter);
@@ -121,6 +128,7 @@ impl Desk {
             counter,
             talks: thread.is_ok().then_some(talks),
             withdrawn,
+            over,
             thread: thread.ok(),
             troubles,
         }
@@ -132,8 +140,8 @@ impl Desk {
 
     /// The question to ask now: what holds everything first; a gate only once nothing else goes on.
     fn wanted(&self) -> Option<&Asked> {
-        let quiet = self.view.stopping.is_none() && self.view.status == RunStatus::Running;
-        let mut asked = self.view.asked.iter().filter(|_| quiet);
+        let open = self.open();
+        let mut asked = self.view.asked.iter().filter(|_| open);
         let holding = asked.clone().find(|one| one.question.holds());
         let at_work = |step: &crate::view::StepView| {
             step.status.in_flight() && step.status != crate::view::StepStatus::AtGate
@@ -144,59 +152,70 @@ impl Desk {
 
     /// Asks what is to be asked, or takes a question back that is not asked any more.
     fn attend(&mut self, events: &[Event]) {
-        let wanted = self.wanted().map(|one| (one.step.clone(), one.at));
-        let open = |step: &str, at: i64| {
-            let quiet = self.view.stopping.is_none() && self.view.status == RunStatus::Running;
-            quiet
-                && self
-                    .view
-                    .asked
-                    .iter()
-                    .any(|one| one.step == step && one.at == at)
+        let wanted = self.wanted();
+        let holds = wanted.is_some_and(|one| one.question.holds());
+        let sheet = wanted.map(|one| Box::new(Sheet::of(&self.view, one, &self.troubles)));
+        let open = |id: &Id| {
+            let asked = |one: &Asked| one.step == id.0 && one.at == id.1;
+            self.open() && self.view.asked.iter().any(asked)
         };
         let mut counter = self.lock();
-        match counter.state.clone() {
-            State::Talking(step, at) => {
-                if !open(&step, at) {
+        let state = counter.state.clone();
+        counter.wanted = sheet;
+        match state {
+            State::Talking(id, held) => {
+                // what holds everything is asked before a gate that holds its own phase
+                let gives_way = holds && !held;
+                if !open(&id) || gives_way && counter.wants_another(&id) {
                     self.withdrawn.store(true, Ordering::Relaxed);
                 }
                 return;
             }
-            State::Answered(step, at) if open(&step, at) && !events.iter().any(reopens) => return,
+            State::Answered(id) if open(&id) && !events.iter().any(says) => return,
             _ => counter.state = State::Idle,
         }
-        let Some((step, at)) = wanted else { return };
-        drop(counter);
-        let asked = self
-            .view
-            .asked
-            .iter()
-            .find(|one| one.step == step && one.at == at);
-        let Some(asked) = asked else { return };
-        let sheet = Sheet::of(&self.view, asked, &self.troubles);
+        let Some(sheet) = counter.next() else { return };
         let Some(talks) = &self.talks else { return };
         self.withdrawn.store(false, Ordering::Relaxed);
-        let mut counter = self.lock();
-        counter.state = State::Talking(step, at);
         counter.display.hold();
-        if talks.send(Box::new(sheet)).is_err() {
+        if talks.send(sheet).is_err() {
             counter.state = State::Idle;
             counter.display.release();
         }
     }
+
+    /// Whether questions are asked now.
+    fn open(&self) -> bool {
+        let status = matches!(self.view.status, RunStatus::Running | RunStatus::Cancelling);
+        self.view.stopping.is_none() && status
+    }
 }
 
-/// Whether a question that was answered is asked again after this: the answer did not settle it.
-fn reopens(event: &Event) -> bool {
+/// A question, by its step and its time.
+type Id = (String, i64);
+
+impl Counter {
+    /// Begins to talk about what is wanted.
+    fn next(&mut self) -> Option<Box<Sheet>> {
+        let sheet = self.wanted.take()?;
+        let id = (sheet.step.clone(), sheet.at);
+        self.state = State::Talking(id, sheet.question.holds());
+        Some(sheet)
+    }
+
+    fn wants_another(&self, id: &Id) -> bool {
+        self.wanted
+            .as_ref()
+            .is_some_and(|sheet| (&sheet.step, sheet.at) != (&id.0, id.1))
+    }
+}
+
+/// Whether a question that was answered and is still open is asked again after this: whatever was said
+/// did not settle it.
+fn says(event: &Event) -> bool {
     matches!(
         &event.kind,
-        EventKind::Operator(
-            OperatorEvent::Refused { .. }
-                | OperatorEvent::Ordered {
-                    order: Order::Approve { .. },
-                    ..
-                }
-        ) | EventKind::Step(StepEvent::Diagnosed { .. })
+        EventKind::Operator(_) | EventKind::Step(StepEvent::Diagnosed { .. })
     )
 }
 
@@ -246,6 +265,7 @@ impl Subscriber for Desk {
     }
 
     fn finish(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
         self.withdrawn.store(true, Ordering::Relaxed);
         self.talks = None;
         if let Some(thread) = self.thread.take() {
@@ -264,24 +284,35 @@ fn converse(
     from: &Receiver<Box<Sheet>>,
     talk: &Talk,
     shared: &Mutex<Counter>,
-    said: &UnboundedSender<Said>,
+    said_to: &UnboundedSender<Said>,
 ) {
-    while let Ok(sheet) = from.recv() {
-        let answer = talk.ask(&sheet);
-        let mut counter = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        counter.state = match &answer {
-            talk::Answer::Said(_) => State::Answered(sheet.step.clone(), sheet.at),
-            talk::Answer::Withdrawn => State::Idle,
-        };
-        let held = std::mem::take(&mut counter.held);
-        counter.display.release();
-        let _ = counter.display.events(&held);
-        drop(counter);
-        if let talk::Answer::Said(what) = answer {
-            // the engine is gone only when the run is over
-            let _ = said.send(*what);
-        } else {
-            let _ = writeln!(io::stderr().lock());
+    while let Ok(first) = from.recv() {
+        let mut next = Some(first);
+        while let Some(sheet) = next.take() {
+            let answer = talk.ask(&sheet);
+            let mut counter = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let said = matches!(answer, talk::Answer::Said(_));
+            counter.state = match said {
+                true => State::Answered((sheet.step.clone(), sheet.at)),
+                false => State::Idle,
+            };
+            if !said {
+                let _ = writeln!(io::stderr().lock());
+            }
+            let held = std::mem::take(&mut counter.held);
+            counter.display.release();
+            let _ = counter.display.events(&held);
+            if let talk::Answer::Said(what) = answer {
+                // the engine is gone only when the run is over
+                let _ = said_to.send(*what);
+            } else if !talk.over.load(Ordering::Relaxed) {
+                // another question may have come while this one was taken back
+                next = counter.next();
+                if next.is_some() {
+                    talk.withdrawn.store(false, Ordering::Relaxed);
+                    counter.display.hold();
+                }
+            }
         }
     }
 }

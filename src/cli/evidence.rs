@@ -24,6 +24,9 @@ pub(super) fn keep(run_dir: &Path, step: &str, path: &Path) -> Result<EvidenceFi
     if !size.is_file() {
         return Err(format!("`{}` is no file", path.display()));
     }
+    if size.len() == 0 {
+        return Err(format!("`{}` is empty", path.display()));
+    }
     if size.len() > LARGEST {
         return Err(format!(
             "`{}` has {}, and evidence has {} at most",
@@ -35,6 +38,9 @@ pub(super) fn keep(run_dir: &Path, step: &str, path: &Path) -> Result<EvidenceFi
     let mut content = Vec::new();
     let mut from = File::open(path).map_err(failed)?.take(LARGEST + 1);
     from.read_to_end(&mut content).map_err(failed)?;
+    if content.len() as u64 > LARGEST {
+        return Err(format!("`{}` grows while it is read", path.display()));
+    }
     let sha256 = hex(&Sha256::digest(&content));
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || "-_.[]".contains(c) {

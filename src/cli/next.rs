@@ -8,7 +8,12 @@ pub(super) fn commands(view: &RunView) -> Vec<String> {
     let run = &view.id;
     let report = format!("ferry report {run}");
     let mut next = Vec::new();
-    for asked in &view.asked {
+    // what is asked of a run that stands still after a failure is answered once it goes on
+    let answers = |asked: &&Asked| {
+        asked.question == Question::InDoubt
+            || matches!(view.status, RunStatus::Running | RunStatus::Waiting)
+    };
+    for asked in view.asked.iter().filter(answers) {
         let (step, answers) = (quoted(&asked.step), asked.question);
         match answers {
             Question::InDoubt => next.push(format!(
@@ -90,6 +95,6 @@ fn quoted(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     match name.chars().all(plain) {
         true => name.to_owned(),
-        false => format!("'{name}'"),
+        false => format!("'{}'", name.replace('\'', "'\\''")),
     }
 }

@@ -4,12 +4,13 @@
 //! of input is never consent. A conversation ends at once when its question is taken back.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{FlushArg, tcflush};
 use serde_json::Value;
@@ -29,6 +30,9 @@ const MORE_TRIES: u32 = 50;
 
 /// How often a withdrawn question is noticed, in milliseconds.
 const LOOK: u16 = 100;
+
+/// The longest line that is read, in bytes.
+const LONGEST_LINE: usize = 64 << 10;
 
 /// What came of a conversation.
 pub(super) enum Answer {
@@ -50,6 +54,8 @@ enum Silence {
 pub(super) struct Talk {
     pub(super) colour: bool,
     pub(super) withdrawn: Arc<AtomicBool>,
+    /// Nothing is asked any more.
+    pub(super) over: Arc<AtomicBool>,
     /// Where evidence is kept.
     pub(super) run_dir: PathBuf,
 }
@@ -254,22 +260,30 @@ impl Talk {
             let _ = write!(stderr, "{prompt}");
             let _ = stderr.flush();
         }
-        loop {
+        // read as it comes: half a line must not keep anybody from being heard
+        let mut line = Vec::new();
+        while !line.contains(&b'\n') {
             if self.withdrawn.load(Ordering::Relaxed) {
                 return Err(Silence::Withdrawn);
             }
             let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
             match poll(&mut fds, PollTimeout::from(LOOK)) {
-                Ok(0) | Err(nix::errno::Errno::EINTR) => {}
-                Ok(_) => break,
+                Ok(0) | Err(Errno::EINTR) => continue,
+                Ok(_) => {}
                 Err(_) => return Err(Silence::End),
             }
+            let mut bytes = [0; 1024];
+            match nix::unistd::read(&stdin, &mut bytes) {
+                Ok(0) => return Err(Silence::End),
+                Ok(read) => line.extend_from_slice(&bytes[..read]),
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Err(_) => return Err(Silence::End),
+            }
+            if line.len() > LONGEST_LINE {
+                return Err(Silence::End);
+            }
         }
-        let mut line = String::new();
-        match stdin.lock().read_line(&mut line) {
-            Ok(0) | Err(_) => Err(Silence::End),
-            Ok(_) => Ok(line.trim().to_owned()),
-        }
+        Ok(String::from_utf8_lossy(&line).trim().to_owned())
     }
 }
 

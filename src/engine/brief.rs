@@ -21,6 +21,7 @@ const LONGEST: usize = 4 << 10;
 impl Executor {
     /// The event with what people are shown, where it asks them something about a step.
     pub(super) fn with_brief(&mut self, event: EventKind, state: &RunState) -> EventKind {
+        let event = self.without_secrets(event, state);
         let EventKind::Step(StepEvent::Asked {
             step,
             question,
@@ -46,6 +47,24 @@ impl Executor {
             nonce,
         }
         .into()
+    }
+
+    /// What people typed is masked where a gate is settled, as what programs print is where they run.
+    fn without_secrets(&self, event: EventKind, state: &RunState) -> EventKind {
+        let EventKind::Step(mut event) = event else {
+            return event;
+        };
+        let plan = state.plan();
+        let key = event.step().and_then(|step| plan.key(step));
+        let gate = key.is_some_and(|key| Gate::of(plan.step(key.step)).is_some());
+        if let (true, StepEvent::Acted { report, .. } | StepEvent::Finished { report, .. }) =
+            (gate, &mut event)
+        {
+            let masker = &self.shared.masker;
+            report.result = masker.json(report.result.take());
+            report.did = hidden(&report.did, masker);
+        }
+        event.into()
     }
 
     fn brief(&mut self, key: StepKey, state: &RunState) -> Brief {
@@ -223,6 +242,7 @@ fn manual(brief: &mut Brief, call: &Call, masker: &Masker) {
         }
     };
     brief.text = shown(manual.text.trim(), masker);
+    // as written: they hold no values, and are what is ticked
     brief.checklist = manual.checklist;
     brief.evidence = manual.evidence;
     brief.by = manual.by.0;

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::attest::attested;
 use super::clock::now_ms;
 use super::hide::hide;
 use super::lasting;
@@ -55,6 +56,7 @@ pub async fn deliver(
                 batch.consumed.push(id);
             }
             let Some(kind) = order else { continue };
+            let kind = attested(kind, dir);
             let decision = state.take(&Input { at, kind });
             refused = decision.events.iter().rev().find_map(refusal);
             for kind in decision.events {

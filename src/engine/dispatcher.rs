@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::attest::attested;
 use super::bus::Bus;
 use super::clock::{now_ms, until};
 use super::executor::Executor;
@@ -191,6 +192,7 @@ impl Dispatcher {
     /// Decides what follows from an input and keeps it for the next commit.
     fn take(&mut self, input: InputKind) {
         failpoint::pass("scheduler", "");
+        let input = attested(input, &self.executor.shared.run_dir);
         self.executor.over(&input, &self.state);
         let at = now_ms();
         let input = Input { at, kind: input };

@@ -4,8 +4,9 @@
 //! carries out one effect at a time, each in its own task. The two share no state, only messages.
 //! It knows the traits of store and action, not which of them there are.
 
+pub mod attest;
 mod back;
-pub mod brief;
+mod brief;
 pub mod bus;
 mod calls;
 pub mod clerk;

@@ -237,7 +237,9 @@ impl Question {
                 Answer::Abort,
             ],
             Self::Failure => &[Answer::Retry, Answer::Skip, Answer::Rollback, Answer::Abort],
-            Self::Manual | Self::Approval => &[Answer::Skip, Answer::Rollback, Answer::Abort],
+            Self::Manual => &[Answer::Skip, Answer::Rollback, Answer::Abort],
+            // who may decide rejects; nobody passes over it
+            Self::Approval => &[Answer::Rollback, Answer::Abort],
         }
     }
 }

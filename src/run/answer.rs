@@ -229,7 +229,10 @@ impl RunState {
                 by: said.by.to_owned(),
                 reason: said.reason.to_owned(),
             }),
-            Answer::Skip => Decision::event(self.left_out(key, said.by, said.reason)),
+            Answer::Skip => {
+                self.gate_in_time(key, now)?;
+                Decision::event(self.left_out(key, said.by, said.reason))
+            }
             Answer::Proceed => {
                 let code = said.code.map(str::to_uppercase);
                 if question == Question::PointOfNoReturn && code != Some(self.code()) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::parts::{Fan, Settled, StepState, StepStatus};
-use super::state::{Line, RunState};
+use super::state::RunState;
 use crate::event::{Cause, EventKind, Outcome, Report, StepEvent};
 use crate::expr::Expr;
 use crate::plan::StepKey;
@@ -55,10 +55,7 @@ impl RunState {
                     self.state_mut(key).unmet = false;
                     if plan.step(key.step).point_of_no_return {
                         // by its intent: whether it took effect may never be known
-                        let behind = self.settled.len();
-                        if !self.lines.iter().any(|line| line.key == key) {
-                            self.lines.push(Line { key, behind });
-                        }
+                        self.cross(key);
                     }
                     if let Some(captured) = captured {
                         self.captured.insert(key, captured.clone());
@@ -153,6 +150,8 @@ impl RunState {
                     if self.state_mut(key).dirty {
                         // an earlier attempt did it, whatever that attempt said
                         self.settle(key, true);
+                    } else {
+                        self.uncross(key);
                     }
                     self.land(key, StepStatus::Skipped, at);
                 }

@@ -11,6 +11,13 @@ use super::state::RunState;
 use crate::event::{Moment, Question, RunEvent, RunStatus, SnapshotEvent};
 
 impl RunState {
+    /// That somebody let a step cross the point of no return dies when the run stops or fails.
+    pub(super) fn forget_crossings(&mut self) {
+        let plan = Arc::clone(&self.plan);
+        self.approved
+            .retain(|key| !plan.step(key.step).point_of_no_return);
+    }
+
     pub(super) fn apply_run(&mut self, event: &RunEvent, at: i64) {
         match event {
             RunEvent::Planned(planned) => self.people.clone_from(&planned.people),
@@ -42,6 +49,7 @@ impl RunState {
             }
             RunEvent::Failed(failure) => {
                 self.failure.get_or_insert_with(|| failure.clone());
+                self.forget_crossings();
             }
             RunEvent::Stopping { reason } => self.stopping = Some(*reason),
             RunEvent::Parked { reason } => {
@@ -51,6 +59,7 @@ impl RunState {
             RunEvent::Finished { status } => {
                 self.status = *status;
                 self.orders.aborting = false;
+                self.forget_crossings();
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::parts::{ItemState, RollbackState, StepState, StepStatus};
-use super::state::RunState;
+use super::state::{Line, RunState};
 use crate::event::{
     Answer, How, Moment, OperatorEvent, Order, Parking, Part, Question, Resolution, RollbackEvent,
     RunStatus, StepEvent,
@@ -111,6 +111,14 @@ impl RunState {
             fan.failed = true;
         }
         self.land(key, status, at);
+    }
+
+    /// An attempt crosses the point of no return.
+    pub(super) fn cross(&mut self, key: StepKey) {
+        let behind = self.settled.len();
+        if !self.lines.iter().any(|line| line.key == key) {
+            self.lines.push(Line { key, behind });
+        }
     }
 
     /// An attempt that crossed the point of no return is proven not to have taken effect.

@@ -130,7 +130,7 @@ impl RunState {
     ) -> Result<Decision, String> {
         let (key, gate) = self.gate_at(name, Gate::Approve)?;
         let approve = self.definition::<Approve>(key)?;
-        self.counts(by, vote, gate, &approve, now)?;
+        self.counts(by, vote, gate, &approve, agrees, now)?;
         let attempt = self.step(key).attempt;
         if !agrees {
             let comment = vote.comment.as_ref();
@@ -174,9 +174,14 @@ impl RunState {
         vote: &Vote,
         gate: &GateState,
         approve: &Approve,
+        agrees: bool,
         now: i64,
     ) -> Result<(), String> {
         let short = |digest: &str| digest.chars().take(12).collect::<String>();
+        self.still_forward()?;
+        if vote.who.trim().is_empty() || vote.who.trim() != vote.who {
+            return Err("it says not who decides".into());
+        }
         if vote.digest != self.plan.digest {
             return Err(format!(
                 "it is for the plan {}, and this run carries out {}",
@@ -197,7 +202,7 @@ impl RunState {
         self.may(&vote.who, &approve.by)?;
         let operator =
             self.operators.contains(&vote.who) || vote.key.is_none() && self.operators.contains(by);
-        if approve.not_by == Some(NotBy::Operator) && operator {
+        if agrees && approve.not_by == Some(NotBy::Operator) && operator {
             return Err(format!(
                 "who carries the run out may not approve it, and the login `{by}` does: another login, \
                  or a signature by a key of `{}`",
@@ -205,6 +210,22 @@ impl RunState {
             ));
         }
         Ok(())
+    }
+
+    /// A decision dies when the run begins to go back.
+    fn still_forward(&self) -> Result<(), String> {
+        match &self.failure {
+            Some(failure) => Err(format!("the run failed meanwhile: {}", failure.summary())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a manual step may still be left out.
+    pub(super) fn gate_in_time(&self, key: StepKey, now: i64) -> Result<(), String> {
+        match self.gates.get(&key) {
+            Some(gate) => self.in_time(gate, now),
+            None => Ok(()),
+        }
     }
 
     fn in_time(&self, gate: &GateState, now: i64) -> Result<(), String> {
@@ -248,12 +269,20 @@ impl RunState {
     ) -> Result<Decision, String> {
         let (key, gate) = self.gate_at(name, Gate::Manual)?;
         let manual = self.definition::<Manual>(key)?;
-        if !said.nonce.is_empty() && said.nonce != gate.nonce {
+        self.still_forward()?;
+        if said.who.trim().is_empty() {
+            return Err("it says not who confirms it".into());
+        }
+        if said.nonce != gate.nonce {
             return Err("it answers another question than the one that is open now".into());
         }
         self.in_time(gate, now)?;
         self.may(&said.who, &manual.by)?;
-        let evidence = said.file.is_some() || said.note.is_some();
+        let note = said
+            .note
+            .as_ref()
+            .is_some_and(|note| !note.trim().is_empty());
+        let evidence = said.file.is_some() || note;
         manual.accepts(&said.ticked, &said.values, evidence)?;
         let report = Report {
             took_ms: since(gate.opened, now),
@@ -274,13 +303,22 @@ impl RunState {
 
     /// The time of a gate has come: silence is no consent.
     pub(super) fn gate_due(&self, key: StepKey, now: i64) -> Decision {
-        let over = |gate: &&GateState| gate.until.is_some_and(|until| now >= until);
-        let Some(gate) = self.gates.get(&key).filter(over) else {
+        let Some(gate) = self.gates.get(&key) else {
             return Decision::none();
         };
+        match gate.until {
+            Some(until) if now >= until => {}
+            // the clock was set back meanwhile: it is looked at again
+            Some(at) => return Decision::none().with(Effect::Wake { key, at }),
+            None => return Decision::none(),
+        }
         let waited = std::time::Duration::from_millis(since(gate.opened, now));
         let message = format!("nobody decided within {}", human(waited));
-        let failure = refusal(Cause::Timeout, message);
+        let mut failure = refusal(Cause::Timeout, message);
+        if self.plan.step(key.step).changes() {
+            // done by hand, half of it perhaps
+            failure.outcome = Outcome::Unknown;
+        }
         self.attempt_failed(
             key,
             self.step(key).attempt,
@@ -329,6 +367,10 @@ impl RunState {
         state.started = true;
         if before.in_flight() {
             self.in_flight -= 1;
+        }
+        if self.plan.step(key.step).point_of_no_return {
+            // a person may do it from here on
+            self.cross(key);
         }
         let gate = GateState {
             opened: at,

@@ -122,7 +122,20 @@ impl RunState {
                         reason: format!("jumped to `{to}`: {reason}"),
                     });
                 }
-                status if status.failed() => {}
+                status if status.failed() => {
+                    let item = |(asked, _): &&(StepKey, Question)| asked.step == at;
+                    if let Some((item, _)) = self.questions.iter().find(item) {
+                        return Err(format!(
+                            "`{}` failed and is asked about: settle it before you jump",
+                            self.plan.name(*item)
+                        ));
+                    }
+                }
+                _ if Gate::of(self.plan.step(at)) == Some(Gate::Approve) => {
+                    return Err(format!(
+                        "`{name}` is an approval, and nobody jumps over it: it is decided by those who may"
+                    ));
+                }
                 StepStatus::Pending | StepStatus::AtGate => {
                     let reason = format!("jumped to `{to}`: {reason}");
                     decision = decision.and(self.left_out(key, by, &reason));

@@ -265,9 +265,17 @@ impl Story {
                 step,
                 confirmation: Box::new(Confirmation {
                     who: "me".into(),
+                    nonce: self.nonce(key),
                     ..Confirmation::default()
                 }),
             },
+            (9, _) if self.dice.roll(6) == 0 => [
+                Order::Cancel { no_rollback: true },
+                Order::Cancel { no_rollback: false },
+                Order::Abort,
+                Order::Rollback,
+            ][self.dice.roll(4)]
+            .clone(),
             (10, _) => Order::Guide {
                 phase: None,
                 on: self.dice.roll(2) == 0,
@@ -281,16 +289,17 @@ impl Story {
         self.say(order)
     }
 
+    fn nonce(&self, key: StepKey) -> String {
+        let gate = self.state.gates.get(&key);
+        gate.map_or_else(String::new, |gate| gate.nonce.clone())
+    }
+
     fn vote(&self, key: StepKey, who: &str) -> Vote {
         Vote {
             who: who.into(),
             comment: None,
             digest: self.plan.digest.clone(),
-            nonce: self
-                .state
-                .gates
-                .get(&key)
-                .map_or_else(String::new, |gate| gate.nonce.clone()),
+            nonce: self.nonce(key),
             signature: None,
             key: None,
         }
@@ -305,7 +314,17 @@ impl Story {
             guided,
         };
         self.take(begin(true, true))?;
+        let mut resumes = 4;
         for _ in 0..3_000 {
+            if self.state.status().is_parked() && resumes > 0 {
+                // somebody goes on with it, at a terminal or not
+                resumes -= 1;
+                self.open.clear();
+                let attended = self.dice.roll(3) > 0;
+                self.take(begin(attended, attended))?;
+                self.say(Order::Resume)?;
+                continue;
+            }
             if self.state.status().is_over() {
                 return self.end();
             }

@@ -56,12 +56,16 @@ impl RunState {
             state.status.unknown() || state.status == StepStatus::Waiting && state.dirty
         };
         let number = |at: usize| u32::try_from(at).expect("a runbook has fewer than 2^32 steps");
+        // what is done by hand may be half done before anybody says so
+        let by_hand = |at: usize, state: &StepState| {
+            state.status == StepStatus::AtGate && self.plan.step(number(at)).changes()
+        };
         let mut changed: Vec<StepKey> = self.settled.iter().map(|settled| settled.key).collect();
         let steps = self
             .steps
             .iter()
             .enumerate()
-            .filter(|(_, state)| waiting(state));
+            .filter(|(at, state)| waiting(state) || by_hand(*at, state));
         changed.extend(steps.map(|(at, _)| StepKey::of(number(at))));
         let mut fans: Vec<_> = self.fans.iter().collect();
         fans.sort_unstable_by_key(|(at, _)| **at);

@@ -11,6 +11,7 @@ use crate::event::{
     Cause, Failure, Outcome, Report, RollbackEvent, RunEvent, RunStatus, SnapshotEvent, StepEvent,
 };
 use crate::plan::StepKey;
+use crate::runbook::gate::Gate;
 
 impl RunState {
     /// That an engine begins is recorded, and what was under way is taken up.
@@ -138,11 +139,21 @@ impl RunState {
                     .with(Effect::Examine { key, attempt })
             }
             StepStatus::Examining => Decision::none().with(Effect::Examine { key, attempt }),
-            StepStatus::AtGate if !back => match self.gates.get(&key).and_then(|gate| gate.until) {
+            StepStatus::AtGate if !back => self.recover_gate(key, now),
+            _ => Decision::none(),
+        }
+    }
+
+    fn recover_gate(&self, key: StepKey, now: i64) -> Decision {
+        let of_step = Gate::of(self.plan.step(key.step));
+        match (self.gates.get(&key), of_step) {
+            (Some(gate), _) => match gate.until {
                 Some(at) => Decision::none().with(Effect::Wake { key, at }),
                 None => Decision::none(),
             },
-            _ => Decision::none(),
+            // it was closed when the run was to go back: what was said then is void
+            (None, Some(gate)) => self.open_gate(key, gate, now),
+            (None, None) => Decision::none(),
         }
     }
 

@@ -34,8 +34,8 @@ pub use snapshot::SnapshotSet;
 pub use step::{AttemptFailed, StepStatus, StepView};
 
 use crate::event::{
-    Criterion, Event, EventKind, Look, Parking, Person, Planned, RunEvent, RunFailure, RunOptions,
-    RunStatus, SignOff, WindowOutline,
+    Criterion, Event, EventKind, Look, Parking, Person, Planned, Question, RunEvent, RunFailure,
+    RunOptions, RunStatus, SignOff, WindowOutline,
 };
 
 /// A run as readers see it.
@@ -220,6 +220,9 @@ impl RunView {
                 ..
             } => {
                 self.guided = *guided;
+                if !guided {
+                    self.asked.retain(|one| one.question != Question::Start);
+                }
                 self.engines.push(Engine {
                     at,
                     by: by.clone(),
@@ -245,6 +248,10 @@ impl RunView {
             RunEvent::Finished { status } => {
                 self.status = *status;
                 self.ended_at = Some(at);
+                if !status.is_parked() {
+                    self.close_gates();
+                    self.asked.clear();
+                }
                 if let Some(rollback) = &mut self.rollback {
                     rollback.ended_at.get_or_insert(at);
                 }

@@ -95,6 +95,7 @@ impl RunView {
             Order::Cancel { .. } => {
                 self.stopping = None;
                 self.status = RunStatus::Cancelling;
+                self.close_gates();
                 self.asked.clear();
             }
             Order::Rollback => {
@@ -117,6 +118,23 @@ impl RunView {
             Order::Guide { phase: None, on } => self.guided = *on,
             _ => {}
         }
+    }
+
+    /// Nobody is waited for any more: what they were asked is as if it had not begun.
+    pub(super) fn close_gates(&mut self) {
+        let at_gate = |step: &super::StepView| step.status == StepStatus::AtGate;
+        let open: Vec<usize> = (0..self.steps.len())
+            .filter(|at| at_gate(&self.steps[*at]))
+            .collect();
+        for at in open {
+            let step = &mut self.steps[at];
+            step.status = StepStatus::Pending;
+            let phase = step.phase;
+            let last = self.last_at.unwrap_or_default();
+            self.moved(phase, StepStatus::AtGate, StepStatus::Pending, last);
+        }
+        let gate = |question: Question| matches!(question, Question::Manual | Question::Approval);
+        self.asked.retain(|one| !gate(one.question));
     }
 
     /// Whether somebody cancelled the run.
@@ -176,6 +194,11 @@ impl RunView {
             }
             // what is settled is asked no more
             StepEvent::Examining { step, .. }
+            | StepEvent::InDoubt { step, .. }
+            | StepEvent::Checking { step, .. }
+            | StepEvent::Started { step, .. }
+            | StepEvent::Expanded { step, .. }
+            | StepEvent::Acted { step, .. }
             | StepEvent::Approved { step, .. }
             | StepEvent::Skipped { step, .. }
             | StepEvent::Finished { step, .. }

@@ -119,6 +119,8 @@ impl RunView {
         } = event
         {
             self.status = RunStatus::RollingBack;
+            self.close_gates();
+            self.asked.clear();
             self.failure.get_or_insert_with(|| cause.clone());
             self.rollback = Some(RollbackView {
                 cause: cause.clone(),

@@ -55,6 +55,11 @@ fn idle_words(step: &Step, gate: Gate, problems: &mut Problems) {
         (step.cwd.is_some(), "cwd"),
         (!step.outputs.is_empty(), "outputs"),
         (step.idempotent, "idempotent"),
+        (step.tolerate, "tolerate"),
+        (
+            gate == Gate::Approve && step.done_when.is_some(),
+            "done_when",
+        ),
         (step.read_only.is_some(), "read_only"),
         (
             gate == Gate::Approve && step.then_wait.is_some(),
@@ -67,6 +72,7 @@ fn idle_words(step: &Step, gate: Gate, problems: &mut Problems) {
             ("expect" | "outputs", Gate::Manual) => {
                 "ask for values with `ask`; later steps find them in `steps[\"ID\"].result.values`"
             }
+            ("tolerate", _) => "remove it: a rejection, and silence, is never consent",
             ("read_only", Gate::Manual) => {
                 "say `changes: true` in `manual` when something is changed"
             }

@@ -1,5 +1,7 @@
 //! What counts as an answer to a manual step, and what parameters can never be met.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use serde_json::json;
 

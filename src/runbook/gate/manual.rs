@@ -1,89 +1,17 @@
-//! Gates: steps that wait for people. What `manual` and `approve` take, and what an answer to them must
-//! be. Pure: who gave the answer and whether it still counts is the run's to decide.
-//!
-//! Main types: [`Manual`], [`Approve`]; [`Gate`] tells them apart.
+//! What a manual step asks for, and what an answer to it must be.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
 use regex::Regex;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::model::Step;
+use super::Names;
 use crate::event::AskOutline;
 
 /// The longest text that an answer may hold, in bytes.
-pub const LONGEST_VALUE: usize = 4 << 10;
-
-/// A step that waits for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
-    /// Something is done by hand.
-    Manual,
-    /// People agree.
-    Approve,
-}
-
-impl Gate {
-    /// What a step is, if it waits for people.
-    pub fn of(step: &Step) -> Option<Self> {
-        match step.action.key.as_str() {
-            "manual" => Some(Self::Manual),
-            "approve" => Some(Self::Approve),
-            _ => None,
-        }
-    }
-}
-
-/// Roles or names: one, or a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names(pub Vec<String>);
-
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrMany;
-        impl<'de> Visitor<'de> for OneOrMany {
-            type Value = Names;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a role or a name, or a list of them")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, one: &str) -> Result<Names, E> {
-                Ok(Names(vec![one.to_owned()]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Names, A::Error> {
-                let mut names = Vec::new();
-                while let Some(name) = seq.next_element::<String>()? {
-                    names.push(name);
-                }
-                Ok(Names(names))
-            }
-        }
-        deserializer.deserialize_any(OneOrMany)
-    }
-}
-
-impl JsonSchema for Names {
-    fn schema_name() -> Cow<'static, str> {
-        "Names".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [
-                { "type": "string" },
-                { "type": "array", "items": { "type": "string" }, "minItems": 1 }
-            ],
-            "description": "roles of `people`, or names"
-        })
-    }
-}
+const LONGEST_VALUE: usize = 4 << 10;
 
 /// Parameters of `manual`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -161,38 +89,6 @@ impl AskKind {
     }
 }
 
-/// Parameters of `approve`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Approve {
-    /// Who may decide: roles of `people`, or names.
-    pub by: Names,
-    /// How many of them have to agree; 1 unless said.
-    #[serde(default = "one")]
-    pub min: usize,
-    /// `operator`: who carries the run out may not decide.
-    #[serde(default)]
-    pub not_by: Option<NotBy>,
-    /// Whether each vote needs an SSH signature of a key in `signers`.
-    #[serde(default)]
-    pub signed: bool,
-    /// What is decided.
-    #[serde(default)]
-    pub text: Option<String>,
-}
-
-/// Who may not decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum NotBy {
-    /// Who carries the run out.
-    Operator,
-}
-
-fn one() -> usize {
-    1
-}
-
 impl Manual {
     /// What the type cannot say of its parameters as written.
     ///
@@ -202,6 +98,13 @@ impl Manual {
         let Ok(manual) = serde_json::from_value::<Self>(written.clone()) else {
             return Ok(());
         };
+        manual.by.sense()?;
+        // what is ticked and typed is told by the words of the runbook
+        let fixed = manual.checklist.iter();
+        let fixed = fixed.chain(manual.ask.iter().flat_map(Ask::texts));
+        if let Some(text) = fixed.into_iter().find(|text| text.contains("${{")) {
+            return Err(format!("a value in `{text}`; put values into `text`"));
+        }
         let mut seen = Vec::new();
         for entry in &manual.checklist {
             if entry.trim().is_empty() {
@@ -251,6 +154,9 @@ impl Manual {
             };
             ask.accepts(value)?;
         }
+        if let Some(tick) = ticked.iter().find(|tick| !self.checklist.contains(tick)) {
+            return Err(format!("`{tick}` is no entry of the checklist"));
+        }
         if let Some(name) = values
             .keys()
             .find(|name| !self.ask.iter().any(|ask| ask.name == **name))
@@ -298,6 +204,12 @@ impl Ask {
     /// What is asked, in words.
     pub fn words(&self) -> &str {
         self.prompt.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Its texts.
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        let prompt = self.prompt.iter().chain(&self.matches);
+        prompt.chain(&self.choices).chain([&self.name])
     }
 
     fn sense(&self) -> Result<(), String> {
@@ -421,33 +333,3 @@ fn whole(pattern: &str) -> Result<Regex, String> {
             .to_owned()
     })
 }
-
-impl Approve {
-    /// What the type cannot say of its parameters as written.
-    ///
-    /// # Errors
-    /// What is wrong, the way out behind a semicolon.
-    pub fn sense(written: &Value) -> Result<(), String> {
-        let Ok(approve) = serde_json::from_value::<Self>(written.clone()) else {
-            return Ok(());
-        };
-        let named = approve.by.0.len();
-        if named == 0 {
-            return Err("`by` names nobody; name a role of `people`".into());
-        }
-        if approve.min == 0 {
-            return Err("`min: 0` asks nobody; 1 at least".into());
-        }
-        if approve.min > named {
-            return Err(format!(
-                "`min: {}` of {named} can never be reached; name more, or ask for fewer",
-                approve.min
-            ));
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-#[path = "gate_tests.rs"]
-mod tests;
