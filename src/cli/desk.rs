@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::talk::{self, Talk};
 use crate::engine::Subscriber;
 use crate::engine::mail::Said;
-use crate::event::{Event, EventKind, RunStatus, StepEvent};
+use crate::event::{Event, EventKind, OperatorEvent, Order, RunStatus, StepEvent};
 use crate::front::progress::Shown;
 use crate::front::prompt::Sheet;
 use crate::front::{Look, Plain, Progress};
@@ -213,10 +213,15 @@ impl Counter {
 /// Whether a question that was answered and is still open is asked again after this: whatever was said
 /// did not settle it.
 fn says(event: &Event) -> bool {
-    matches!(
-        &event.kind,
-        EventKind::Operator(_) | EventKind::Step(StepEvent::Diagnosed { .. })
-    )
+    match &event.kind {
+        // what it looks at comes later
+        EventKind::Operator(OperatorEvent::Ordered {
+            order: Order::Diagnose { .. },
+            ..
+        }) => false,
+        EventKind::Operator(_) | EventKind::Step(StepEvent::Diagnosed { .. }) => true,
+        _ => false,
+    }
 }
 
 impl Subscriber for Desk {

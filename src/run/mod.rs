@@ -25,6 +25,7 @@ mod phases;
 mod recover;
 mod scope;
 mod state;
+mod voters;
 
 pub use effect::{Decision, Effect};
 pub use input::{Input, InputKind};
