@@ -1,7 +1,6 @@
 //! Gates: steps that wait for people. Who may decide, what counts, and what follows (reliability
 //! contract 2.13). A decision that does not count changes nothing, and is refused with its reason.
 
-use std::collections::HashSet;
 
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -12,7 +11,7 @@ use super::parts::{GateState, StepStatus};
 use super::state::RunState;
 use crate::event::{Cause, Confirmation, Failure, Outcome, Question, Report, StepEvent, Vote};
 use crate::plan::{StepKey, hex};
-use crate::runbook::gate::{Approve, Gate, Manual, Names, NotBy};
+use crate::runbook::gate::{Approve, Gate, Manual};
 use crate::runbook::units::human;
 
 impl RunState {
