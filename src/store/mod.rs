@@ -8,6 +8,7 @@ mod chain;
 mod error;
 mod holder;
 mod memory;
+mod record;
 mod sqlite;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::event::{Event, RunStatus};
 pub use error::{StoreError, Unwitnessed};
 pub use holder::{Holder, process_started, this_host};
 pub use memory::MemoryStore;
+pub use record::{Raw, Record, SEAL, SealError};
 pub use sqlite::{Examined, Liveness, SqliteStore, Surroundings};
 
 /// The right to write one run's journal, until somebody is granted a later epoch.

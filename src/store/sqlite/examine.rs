@@ -12,7 +12,7 @@ use super::proof::{no_run, unreadable};
 use super::witness::{self, Found, Witness};
 use super::{SqliteStore, place, read, schema};
 use crate::event::RunStatus;
-use crate::store::{Holder, StoreError, Verified};
+use crate::store::{Holder, Record, SealError, StoreError, Verified};
 
 /// Where a store lies and how it is set.
 #[derive(Clone, Debug)]
@@ -156,6 +156,22 @@ impl SqliteStore {
             Evidence::Nothing if holder.may_be_alive(&host) => Liveness::Alive,
             Evidence::Nothing => Liveness::Gone,
         }
+    }
+
+    /// The whole journal of a run in a form that leaves the store.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if its chain does not hold or an event cannot be read.
+    pub async fn record(&self, run: &str) -> Result<Record, StoreError> {
+        let rows = read::raw(&mut *self.reader.lock().await, run).await?;
+        Record::of(run, rows).map_err(|error| match error {
+            SealError::Event(error) => error,
+            other => StoreError::Corrupt {
+                run: run.to_owned(),
+                seq: 1,
+                what: other.to_string(),
+            },
+        })
     }
 
     /// Makes a new witness of a journal whose own is missing or damaged, and returns the seq that

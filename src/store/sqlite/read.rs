@@ -11,7 +11,7 @@ use super::witness::Found;
 use super::{Head, schema};
 use crate::event::{Event, RunStatus};
 use crate::store::chain::{self, Link, Row, Walk};
-use crate::store::{Dispatched, Holder, InboxItem, RunRow, StoreError, Verified};
+use crate::store::{Dispatched, Holder, InboxItem, Raw, RunRow, StoreError, Verified};
 
 /// The events from `from` on.
 pub(super) async fn load(
@@ -26,6 +26,18 @@ pub(super) async fn load(
     })
     .await?;
     Ok(events)
+}
+
+/// All events as they are kept, their chain checked.
+pub(super) async fn raw(link: &mut Connection, run: &str) -> Result<Vec<Raw>, StoreError> {
+    let mut rows = Vec::new();
+    walk(link, run, 1, |_, at, body| {
+        let body = body.to_owned();
+        rows.push(Raw { at, body });
+        Ok(())
+    })
+    .await?;
+    Ok(rows)
 }
 
 /// Checks the whole chain; its end.

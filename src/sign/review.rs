@@ -1,0 +1,191 @@
+//! All signatures of a journal, each held against the chain, the plan and the keys that may sign.
+//!
+//! Main function: [`review`]. It needs the events and the links of their chain, and nothing else: a
+//! report is enough.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::allowed::Signers;
+use super::sshsig::{Armored, Bad};
+use super::{Signed, check};
+use crate::event::{Event, EventKind, OperatorEvent, Order, RunEvent, Signature};
+
+/// Whose word it is that a key may sign.
+#[derive(Clone, Copy, Debug)]
+pub enum Anchor<'s> {
+    /// A file of whoever checks.
+    Own(&'s Signers),
+    /// What the journal itself carries: whoever could write the journal could have written that.
+    Carried(&'s Signers),
+}
+
+/// A signature, and what there is to say of it.
+#[derive(Clone, Debug)]
+pub struct Reviewed<'e> {
+    /// The event that records it.
+    pub seq: u64,
+    /// When it was recorded, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// The login that gave it.
+    pub by: &'e str,
+    /// It.
+    pub signature: &'e Signature,
+    /// Whether it holds.
+    pub standing: Standing,
+    /// What came after what was signed, this signature left out: kinds of events and how many.
+    pub later: BTreeMap<&'static str, usize>,
+}
+
+/// Whether a signature holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It does, and the key may sign for that name.
+    Good {
+        /// The key's fingerprint.
+        key: String,
+        /// The name, of the person or of the role, that the key is allowed for.
+        name: String,
+    },
+    /// It does, and nobody says whose key it is.
+    UnknownKey {
+        /// The key's fingerprint.
+        key: String,
+    },
+    /// There is no key: a login name is all there is.
+    LoginAlone,
+    /// It fits, and the key may not sign.
+    NotAllowed {
+        /// The key's fingerprint.
+        key: String,
+        /// Why not.
+        why: String,
+    },
+    /// It does not hold.
+    Bad {
+        /// Why.
+        why: String,
+    },
+}
+
+/// All signatures that were taken, in the order of the journal. `head_at` gives the link of an event
+/// in hexadecimal.
+pub fn review<'e>(
+    run: &str,
+    events: &'e [Event],
+    head_at: impl Fn(u64) -> Option<String>,
+    anchor: Anchor<'_>,
+) -> Vec<Reviewed<'e>> {
+    let digest = events.first().and_then(|event| match &event.kind {
+        EventKind::Run(RunEvent::Planned(planned)) => Some(planned.digest.as_str()),
+        _ => None,
+    });
+    let digest = digest.unwrap_or_default();
+    let taken = events.iter().filter_map(|event| match &event.kind {
+        EventKind::Operator(OperatorEvent::Ordered {
+            by,
+            order: Order::Sign { signature },
+            ..
+        }) => Some((event, by, &**signature)),
+        _ => None,
+    });
+    taken
+        .map(|(event, by, signature)| {
+            let signed = Signed {
+                run,
+                digest,
+                signature,
+            };
+            let head = head_at(signature.seq);
+            let standing = match place(event.seq, signature, head.as_deref()) {
+                Err(why) => Standing::Bad { why },
+                Ok(()) => standing(&signed, anchor, event.at),
+            };
+            let later = events
+                .iter()
+                .filter(|other| other.seq > signature.seq && other.seq != event.seq);
+            let mut kinds = BTreeMap::new();
+            for other in later {
+                *kinds.entry(kind(&other.kind)).or_default() += 1;
+            }
+            Reviewed {
+                seq: event.seq,
+                at: event.at,
+                by,
+                signature,
+                standing,
+                later: kinds,
+            }
+        })
+        .collect()
+}
+
+/// Whether it is under this journal, at the place that it names.
+fn place(seq: u64, signature: &Signature, head: Option<&str>) -> Result<(), String> {
+    let under = signature.seq;
+    if under >= seq {
+        return Err(format!(
+            "it is under event {under}, and recorded as event {seq}"
+        ));
+    }
+    match head {
+        Some(head) if head == signature.head => Ok(()),
+        _ => Err(format!(
+            "it is under another journal: event {under} has another head here"
+        )),
+    }
+}
+
+fn standing(signed: &Signed<'_>, anchor: Anchor<'_>, at: i64) -> Standing {
+    let signature = signed.signature;
+    let Some(armor) = &signature.ssh else {
+        return match &signature.key {
+            Some(key) => Standing::Bad {
+                why: format!("it names the key {key}, and the signature by it is gone"),
+            },
+            None => Standing::LoginAlone,
+        };
+    };
+    let bad = |bad: &Bad| Standing::Bad {
+        why: bad.to_string(),
+    };
+    let key = match Armored::read(armor) {
+        Ok(read) => read.fingerprint(),
+        Err(error) => return bad(&error),
+    };
+    if signature.key.as_ref() != Some(&key) {
+        let why = format!("it was made by the key {key}, which is not the one that it names");
+        return Standing::Bad { why };
+    }
+    let Ok(at) = Timestamp::from_millisecond(at) else {
+        let why = "its time is none".into();
+        return Standing::Bad { why };
+    };
+    let (Anchor::Own(signers) | Anchor::Carried(signers)) = anchor;
+    match check(signed, signers, at) {
+        Ok((key, name)) => Standing::Good { key, name },
+        Err(Bad::Refused(_)) if signers.is_empty() && matches!(anchor, Anchor::Carried(_)) => {
+            Standing::UnknownKey { key }
+        }
+        Err(Bad::Refused(why)) => Standing::NotAllowed { key, why },
+        Err(error) => bad(&error),
+    }
+}
+
+/// The kind of an event, in the words of whoever asks what came after a signature.
+fn kind(event: &EventKind) -> &'static str {
+    match event {
+        EventKind::Run(_) => "of the run",
+        EventKind::Step(_) => "of steps",
+        EventKind::Snapshot(_) => "of snapshots",
+        EventKind::Rollback(_) => "of the way back",
+        EventKind::Operator(OperatorEvent::Ordered { order, .. }) => match order {
+            Order::Sign { .. } => "signatures",
+            Order::Note { .. } => "notes",
+            Order::CloseOut { .. } => "criteria judged",
+            _ => "orders",
+        },
+        EventKind::Operator(OperatorEvent::Refused { .. }) => "orders refused",
+    }
+}
