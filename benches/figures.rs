@@ -38,7 +38,7 @@ fn main() {
         "{:<58} {:>10} {:>8} {:>8}",
         "what", "measured", "ratio", "aim"
     );
-    let parts: [(&str, Part); 8] = [
+    let parts: [(&str, Part); 9] = [
         ("chain", chain),
         ("inside", inside),
         ("resume", resume),
@@ -47,6 +47,7 @@ fn main() {
         ("check", check),
         ("small", small),
         ("memory", memory),
+        ("report", report),
     ];
     for (name, part) in parts {
         if name.contains(&filter) {
@@ -381,6 +382,43 @@ fn check(dir: &Path) {
         None,
         "96 MB",
     );
+}
+
+/// The reports of a run of 10,000 steps, each with an expectation and an output.
+fn report(dir: &Path) {
+    let mut text = String::from(
+        "runbook: long\nmax_parallel: 64\nphases:\n  all:\n    parallel: 64\n    steps:\n",
+    );
+    for at in 0..10_000 {
+        let _ = writeln!(
+            text,
+            "      - {{ id: s{at}, shell: 'echo step {at} is done', read_only: true, expect: 'result.stdout.contains(\"done\")' }}"
+        );
+    }
+    let runbook = write(dir, "long.yaml", &text);
+    let place = dir.join("long");
+    std::fs::create_dir_all(&place).unwrap();
+    ferry(&place, &["run", &runbook]);
+    for (format, aim) in [("html", "2 s"), ("md", ""), ("json", ""), ("junit", "")] {
+        let file = place.join("report").display().to_string();
+        let args = ["report", "--format", format, "--output", &file];
+        let (mut times, mut peak) = (Vec::new(), 0);
+        for _ in 0..ROUNDS {
+            let (wall, _) = timed(|| ferry(&place, &args));
+            times.push(wall.as_secs_f64());
+            peak = peak.max(peak_kb(&args, &place).0);
+        }
+        let size = std::fs::metadata(&file).unwrap().len() / 1024;
+        let what = format!("report of 10,000 steps as {format} ({size} kB)");
+        row(&what, &format!("{:.2} s", median(times)), None, aim);
+        let aim = if aim.is_empty() { "" } else { "200 MB" };
+        row(
+            "the same, peak memory",
+            &format!("{} MB", peak / 1024),
+            None,
+            aim,
+        );
+    }
 }
 
 fn small(dir: &Path) {

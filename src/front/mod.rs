@@ -6,6 +6,7 @@
 //! broken reader change what a run does: errors of a subscriber end the subscriber only.
 
 pub mod actions;
+pub mod closing;
 pub mod diff;
 pub mod drill;
 pub mod escape;

@@ -50,6 +50,8 @@ pub fn run(view: &RunView, next: &[String], page: &Page) -> String {
     asked(view, page, &mut out);
     rollback(view, page, &mut out);
     failure(view, page, &mut out);
+    let closing = super::closing::lines(view, clock).into_iter();
+    out.extend(closing.map(|line| clip(&line, page.columns)));
     if !next.is_empty() {
         out.push(String::new());
         out.push("next".into());

@@ -4,6 +4,8 @@
 //! same while it goes on and from its journal. [`RunView::apply`] is total: an event that does not
 //! fit is taken as not said. Must not: do IO, read a clock, or ask the runbook.
 
+mod clock;
+mod closing;
 pub mod compare;
 pub mod diff;
 mod exercised;
@@ -23,6 +25,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
+pub use closing::CriterionView;
 pub use diff::{Change, diff};
 pub use exercised::{Exercise, History};
 pub use fan::Fan;
@@ -81,6 +84,8 @@ pub struct RunView {
     pub diagnoses: Vec<(String, Vec<Look>)>,
     /// State that was read, in the order of the moments.
     pub snapshots: Vec<SnapshotSet>,
+    /// Where the clock went back: the event, and by how many milliseconds.
+    pub clock_back: Vec<(u64, u64)>,
     waived: Vec<Waiver>,
     lean: bool,
     index: HashMap<String, usize>,
@@ -195,8 +200,7 @@ impl RunView {
     /// Takes an event in. Events come in the order of the journal; what names nothing known is
     /// taken as not said.
     pub fn apply(&mut self, event: &Event) {
-        self.last_seq = event.seq;
-        self.last_at = Some(event.at);
+        self.note_time(event);
         match &event.kind {
             EventKind::Run(kind) => self.apply_run(kind, event.at),
             EventKind::Step(kind) => self.apply_step(kind, event.at),

@@ -4,23 +4,29 @@ use super::super::lines::{count_words, rollback_words};
 use super::super::text::{between, moment};
 use super::escape::{block, code, prose, table};
 use super::facts::{notices, verdict};
-use super::sections;
+use super::{Proof, sections, signing};
 use crate::view::RunView;
 
 /// The whole report.
-pub fn markdown(view: &RunView) -> String {
+pub fn markdown(view: &RunView, proof: &Proof) -> String {
     let mut out = String::new();
     head(view, &mut out);
-    summary(view, &mut out);
+    signing::waivers(view, &mut out);
     overlooked(view, &mut out);
+    summary(view, &mut out);
+    signing::people(view, &mut out);
+    signing::orders(view, &mut out);
     sections::failures(view, &mut out);
     sections::rollback(view, &mut out);
     sections::phases(view, &mut out);
     sections::steps(view, &mut out);
     sections::expectations(view, &mut out);
     sections::snapshots(view, &mut out);
+    signing::notes(view, &mut out);
+    signing::criteria(view, &mut out);
+    signing::sign_off(view, &mut out);
     sections::outputs(view, &mut out);
-    appendix(view, &mut out);
+    appendix(view, proof, &mut out);
     out
 }
 
@@ -78,13 +84,16 @@ fn summary(view: &RunView, out: &mut String) {
         ]);
     }
     rows.push(vec!["ferry".into(), code(&header.version)]);
-    out.push_str("## Summary\n\n");
+    out.push_str("\n## Summary\n\n");
     out.push_str(&table(&["What", "Value"], &rows));
+    signing::budgets(view, out);
 }
 
 fn overlooked(view: &RunView, out: &mut String) {
     out.push_str("\n## Not to be overlooked\n\n");
-    let notices = notices(view);
+    let mut notices = notices(view);
+    // orders have a section of their own
+    notices.retain(|one| one.code != "ordered");
     if notices.is_empty() {
         out.push_str("Nothing: no step is left undone, in doubt, tolerated or cut.\n");
     }
@@ -99,7 +108,7 @@ fn overlooked(view: &RunView, out: &mut String) {
     }
 }
 
-fn appendix(view: &RunView, out: &mut String) {
+fn appendix(view: &RunView, proof: &Proof, out: &mut String) {
     out.push_str("\n## Appendix\n\n### Inputs\n\n");
     let header = &view.header;
     let mut rows: Vec<_> = header
@@ -123,7 +132,7 @@ fn appendix(view: &RunView, out: &mut String) {
         })
         .collect();
     out.push_str(&table(&["Time", "Operator", "Host", "Process"], &rows));
-    out.push_str(&format!("\nThe journal has {} events.\n", view.last_seq));
+    signing::record(view, proof, out);
     out.push_str("\n### Runbook\n\n");
     out.push_str(&block(&header.text));
 }

@@ -1,110 +1,38 @@
-//! Reports of a run, from its events alone: for people in Markdown, for programs in JSON.
+//! Reports of a run, from its events alone: for people in HTML and Markdown, for programs in JSON, for
+//! CI in the XML of `JUnit`.
 //!
-//! Main functions: [`markdown()`] and [`json()`], both from a full [`crate::view::RunView`] (a lean one
-//! has no evidence). Must not: say more than the events hold, or let a text become markup.
+//! Main functions: [`html()`], [`markdown()`], [`json()`] and [`junit()`], all from a full
+//! [`crate::view::RunView`] (a lean one has no evidence); what they share is derived in `facts`. Must
+//! not: say more than the events hold, or let a text become markup.
 
 mod escape;
 mod facts;
+mod html;
 mod json;
+mod junit;
 mod markdown;
 mod sections;
+mod signing;
+#[cfg(test)]
+mod tests;
 
+use std::collections::BTreeMap;
+
+pub use html::html;
 pub use json::json;
+pub use junit::junit;
 pub use markdown::markdown;
 
-#[cfg(test)]
-mod tests {
-    use super::super::golden;
-    use super::*;
-    use crate::event::{Moment, SnapshotEvent, SnapshotTaken};
-    use crate::view::{RunView, samples};
-
-    fn view(events: &[crate::event::Event]) -> RunView {
-        RunView::replay(events).with_id("r1")
-    }
-
-    #[test]
-    fn a_run_that_comes_to_its_end() {
-        golden::same("report-success.md", &markdown(&view(&samples::success())));
-    }
-
-    #[test]
-    fn a_run_that_goes_back() {
-        golden::same(
-            "report-rolled-back.md",
-            &markdown(&view(&samples::rolled_back(false))),
-        );
-        golden::same(
-            "report-rollback-failed.md",
-            &markdown(&view(&samples::rolled_back(true))),
-        );
-    }
-
-    #[test]
-    fn hostile_texts_are_inert() {
-        let text = markdown(&view(&samples::hostile()));
-        golden::same("report-hostile.md", &text);
-        let (before, runbook) = text.split_once("### Runbook").unwrap();
-        for bad in [
-            "<script", "](", "![", "\u{1b}", "\u{202e}", "\n# h", "</td>",
-        ] {
-            assert!(!before.contains(bad), "{bad:?} in\n{before}");
-        }
-        // the runbook's text is fenced by more than it holds
-        assert!(
-            runbook.contains("\n```````text\n") && runbook.ends_with("\n```````\n"),
-            "{runbook}"
-        );
-        for row in before.lines().filter(|line| line.starts_with('|')) {
-            assert!(row.ends_with(" |"), "{row}");
-        }
-    }
-
-    #[test]
-    fn a_snapshot_that_differs_in_its_measurements_alone_is_told_as_such() {
-        let told = |key: &str, holds: &str| {
-            let value = |at: i32| serde_json::json!({ holds: [], key: at });
-            let mut log = samples::Story::new().planned().started();
-            for (moment, at) in [(Moment::Before, 1), (Moment::Restored, 2)] {
-                log = log.tell(SnapshotEvent::Taken {
-                    moment,
-                    snapshots: vec![SnapshotTaken {
-                        name: "schema".into(),
-                        file: None,
-                        sha256: None,
-                        value: Some(value(at)),
-                        failure: None,
-                    }],
-                });
-            }
-            markdown(&view(&log.events))
-        };
-        let (same, other) = (
-            "- restored but for measurements is as before\n",
-            "- restored differs from what it was before\n",
-        );
-        assert!(told("took_ms", "rows").contains(same));
-        assert!(told("took", "rows").contains(other));
-        assert!(told("modified", "rows").contains(other));
-        // a file is what it holds, not when that was written
-        assert!(told("modified", "sha256").contains(same));
-    }
-
-    #[test]
-    fn a_run_that_has_not_ended_has_a_report_too() {
-        let events = samples::rolled_back(false);
-        for count in 0..events.len() {
-            let view = view(&events[..count]);
-            assert!(markdown(&view).starts_with("# "), "{count}");
-            assert_eq!(json(&view)["schema"], "ferry.report/1");
-        }
-    }
-
-    #[test]
-    fn the_json_report_is_stable() {
-        let mut text =
-            serde_json::to_string_pretty(&json(&view(&samples::rolled_back(true)))).unwrap();
-        text.push('\n');
-        golden::same("report-rollback-failed.json", &text);
-    }
+/// What stands beside the events of a report: how far their journal is proven, and what output files
+/// hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// The last link of the hash chain, SHA-256 in hexadecimal.
+    pub head: Option<String>,
+    /// The event that the journal's witness saw last.
+    pub witness: Option<u64>,
+    /// Why the journal is not proven.
+    pub problem: Option<String>,
+    /// The end of output files that are still what the journal says, by their name in it.
+    pub quotes: BTreeMap<String, String>,
 }

@@ -1,12 +1,14 @@
 //! Hand-made runs for tests of views and front ends: a writer of events with a clock of its own.
 
 mod hostile;
+mod signed;
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
-pub(crate) use self::hostile::hostile;
+pub(crate) use self::hostile::{HOSTILE, hostile};
+pub(crate) use self::signed::signed;
 
 use crate::event::{
     Cause, Event, EventKind, Failure, Moment, NotUndone, Outcome, Outline, OutputKept, Part,
@@ -238,6 +240,11 @@ fn snapshots(story: Story, moment: Moment, keys: u64) -> Story {
 
 /// Up to the point where the items of `restart` are known.
 fn beginning() -> Story {
+    beginning_of(Story::new().planned())
+}
+
+/// The same, of a run that is planned already.
+fn beginning_of(story: Story) -> Story {
     let ping = Report {
         evidence: vec![evidence(
             "result.reply == \"PONG\"",
@@ -252,8 +259,7 @@ fn beginning() -> Story {
         Verdict::Fail,
         &[("inputs.strategy", "\"rolling\"")],
     ));
-    let story = Story::new()
-        .planned()
+    let story = story
         .started()
         .start("redis-answers")
         .after(12)

@@ -4,15 +4,17 @@
 //! 3339, lengths milliseconds. `run`, `verdict`, `notices` (with stable `code`s), `phases` with their
 //! `steps` (an item of `for_each` is a step of its own), `failure`, `rollback`, `snapshots`.
 
+mod people;
+
 use serde_json::{Value, json};
 
 use super::super::text::rfc3339;
-use super::facts;
+use super::{Proof, facts};
 use crate::event::{Report, SkipReason};
 use crate::view::{AttemptFailed, PhaseView, RunView, StepView};
 
 /// The whole report.
-pub fn json(view: &RunView) -> Value {
+pub fn json(view: &RunView, proof: &Proof) -> Value {
     let header = &view.header;
     let counts = view.counts();
     json!({
@@ -56,6 +58,21 @@ pub fn json(view: &RunView) -> Value {
         "notices": facts::notices(view).iter().map(|notice| json!({
             "code": notice.code, "about": notice.about, "text": notice.text,
         })).collect::<Vec<_>>(),
+        "waivers": view.waivers().iter().map(|one| json!({
+            "at": rfc3339(one.at), "what": one.what, "subject": one.subject, "by": one.by,
+            "reason": one.reason,
+        })).collect::<Vec<_>>(),
+        "people": header.people,
+        "budgets": people::budgets(view),
+        "votes": people::votes(view),
+        "notes": people::notes(view),
+        "signatures": people::signatures(view),
+        "sign_off": people::sign_off(view),
+        "criteria": people::criteria(view),
+        "head": {
+            "events": view.last_seq, "hash": proof.head, "witness": proof.witness,
+            "problem": proof.problem,
+        },
         "failure": view.failure,
         "phases": view.phases.iter().map(|one| phase(view, one)).collect::<Vec<_>>(),
         "rollback": rollback(view),

@@ -1,0 +1,196 @@
+//! What must not be overlooked in a report, with stable codes.
+
+use crate::event::UndoKind;
+use crate::view::{ItemStatus, RunView, StepStatus, StepView};
+
+/// Something that a reader must not overlook.
+pub(in super::super) struct Notice {
+    /// A stable word.
+    pub(in super::super) code: &'static str,
+    /// The step or item that it is about.
+    pub(in super::super) about: String,
+    /// What is to be known.
+    pub(in super::super) text: String,
+}
+
+/// What must not be overlooked, the worst first.
+pub(in super::super) fn notices(view: &RunView) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let mut say = |code, about: &str, text: String| {
+        notices.push(Notice {
+            code,
+            about: about.to_owned(),
+            text,
+        });
+    };
+    place(view, &mut say);
+    people(view, &mut say);
+    if let Some(rollback) = &view.rollback {
+        for one in &rollback.not_undone {
+            say(
+                "not_undone",
+                &one.step,
+                format!("changed something and is not taken back: {}", one.why),
+            );
+        }
+        for item in &rollback.items {
+            match item.status {
+                ItemStatus::Failed => say(
+                    "undo_failed",
+                    &item.item.id,
+                    "failed on the way back".into(),
+                ),
+                ItemStatus::Held => {
+                    let why = item.skipped.clone().unwrap_or_default();
+                    say("undo_held", &item.item.id, format!("held back: {why}"));
+                }
+                _ => {}
+            }
+        }
+        if !rollback
+            .items
+            .iter()
+            .any(|item| item.item.part == crate::event::Part::Verify)
+        {
+            let text =
+                "nothing was verified after going back: the runbook has no `rollback.verify`";
+            say("rollback_unverified", "", text.into());
+        }
+    }
+    for (name, step) in view.each_step() {
+        of_step(view, &name, step, &mut say);
+    }
+    for (_, parking) in &view.parked {
+        say(
+            "stopped",
+            "",
+            format!("the run was stopped before its end: {}", parking.words()),
+        );
+    }
+    for (seq, back_ms) in &view.clock_back {
+        let back = super::super::super::text::ms(*back_ms);
+        say(
+            "clock_back",
+            "",
+            format!(
+                "the clock was set back by {back} before event {seq}: times do not tell the order"
+            ),
+        );
+    }
+    if view.header.options.no_rollback {
+        say(
+            "no_rollback",
+            "",
+            "the run was told not to go back after a failure".into(),
+        );
+    }
+    notices
+}
+
+/// Where it ran, when that is not what the runbook says.
+fn place(view: &RunView, say: &mut impl FnMut(&'static str, &str, String)) {
+    if let Some(text) = view.header.options.elsewhere() {
+        let text = format!("this is a rehearsal and no run of production: {text}");
+        say("rehearsal", "", text);
+    } else if let Some(environment) = &view.header.options.environment {
+        say(
+            "environment",
+            "",
+            format!("it ran in the environment `{environment}`"),
+        );
+    }
+}
+
+/// What people decided, and what waits for them.
+fn people(view: &RunView, say: &mut impl FnMut(&'static str, &str, String)) {
+    for item in view.rollback.iter().flat_map(|back| &back.items) {
+        if item.status == ItemStatus::Waived {
+            let why = item.skipped.clone().unwrap_or_default();
+            say(
+                "waived",
+                &item.item.id,
+                format!("was not taken back: {why}"),
+            );
+        }
+    }
+    for asked in &view.asked {
+        say(
+            "asked",
+            &asked.step,
+            format!("waits for an answer: {}", asked.why),
+        );
+    }
+    for one in &view.resolved {
+        let text = format!(
+            "was in doubt; settled by {}: {}",
+            one.how.words(),
+            one.to.words()
+        );
+        say("resolved", &one.step, text);
+    }
+    for one in &view.orders {
+        let order = super::super::super::lines::order_words(&one.order);
+        let text = match (&one.refused, &one.reason) {
+            (Some(why), _) => format!("{order}, ordered by {}, was refused: {why}", one.by),
+            (None, Some(reason)) => format!("{order}, ordered by {}: {reason}", one.by),
+            (None, None) => format!("{order}, ordered by {}", one.by),
+        };
+        say("ordered", "", text);
+    }
+}
+
+fn of_step(
+    view: &RunView,
+    name: &str,
+    step: &StepView,
+    say: &mut impl FnMut(&'static str, &str, String),
+) {
+    let changed = step.outline.changes && step.attempt > 0;
+    // what a rollback found is named already
+    let named = view
+        .rollback
+        .as_ref()
+        .is_some_and(|back| back.not_undone.iter().any(|one| one.step == name));
+    match step.outline.undo {
+        UndoKind::Unsaid if changed && !named => {
+            let text = "changes something, and nothing said how it is taken back";
+            say("undo_unsaid", name, text.into());
+        }
+        UndoKind::None if changed && !named => {
+            let text = "changes something that cannot be taken back (`undo: none`)";
+            say("undo_none", name, text.into());
+        }
+        _ => {}
+    }
+    if step.status == StepStatus::Tolerated {
+        let why = step
+            .failures
+            .last()
+            .map_or("", |one| one.failure.message.as_str());
+        say(
+            "tolerated",
+            name,
+            format!("failed, and the runbook tolerates that: {why}"),
+        );
+    }
+    let lost = step.status.in_flight() && step.status != StepStatus::AtGate;
+    let doubtful = step.status == StepStatus::InDoubt;
+    if doubtful || lost && view.status.is_over() {
+        say(
+            "in_doubt",
+            name,
+            "had started, and its outcome is not known".into(),
+        );
+    }
+    let output = step
+        .report
+        .as_ref()
+        .and_then(|report| report.output.as_ref());
+    if let Some(output) = output.filter(|output| output.kept < output.bytes) {
+        let text = format!(
+            "of its output {} of {} bytes were kept",
+            output.kept, output.bytes
+        );
+        say("output_cut", name, text);
+    }
+}
