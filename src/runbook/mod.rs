@@ -6,6 +6,7 @@
 
 pub mod catalog;
 pub mod check;
+pub mod comms;
 pub mod de;
 pub mod decode;
 pub mod diagnostic;
@@ -17,6 +18,7 @@ pub mod inputs;
 pub mod model;
 pub mod node;
 pub mod params;
+pub mod people;
 pub mod schema;
 mod traps;
 pub mod units;

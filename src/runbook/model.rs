@@ -8,11 +8,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::catalog::{Class, TargetKind};
+use super::comms::CommsDef;
 pub use super::environment::Environment;
 use super::hours::Hours;
 pub use super::inputs::{Input, InputKind, InputValues};
 use super::node::Span;
 use super::params::Params;
+pub use super::people::{CriterionDef, RoleDef, SignOffDef};
 use crate::expr::{Expr, Template};
 
 /// A value and where it stands.
@@ -61,6 +63,16 @@ pub struct Runbook {
     pub troubleshooting: Vec<Trouble>,
     /// Steps in flight at once, over all phases.
     pub max_parallel: usize,
+    /// Roles of people.
+    pub people: Vec<RoleDef>,
+    /// Roles whose signatures are asked for.
+    pub sign_off: SignOffDef,
+    /// The file of the keys that may sign, relative to where relative paths start.
+    pub signers: Option<Sp<String>>,
+    /// What people are told while it goes on.
+    pub comms: CommsDef,
+    /// What makes it a success, in the order of the horizons.
+    pub criteria: Vec<CriterionDef>,
     /// Whether the author says that it is for production: what a crash would leave open is then a
     /// mistake.
     pub production: bool,

@@ -45,6 +45,11 @@ pub(super) fn check<'r>(runbook: &'r Runbook, problems: &mut Problems) -> Names<
     for input in &runbook.inputs {
         inputs.see(&input.name, problems);
     }
+    let mut roles = Alike::new("role", runbook.people.len());
+    for role in &runbook.people {
+        roles.see(&role.name, problems);
+    }
+    for_people(runbook, problems);
     Names { steps }
 }
 
@@ -61,6 +66,41 @@ fn shared(runbook: &Runbook, environment: &Environment, problems: &mut Problems)
         let message = format!("`{}` is neither a target nor a step", **name);
         problems.push(Diagnostic::error("F012", name.span, message).maybe_help(near));
     }
+}
+
+/// Reports roles and phases that sign-offs and success criteria name and that are not there.
+fn for_people(runbook: &Runbook, problems: &mut Problems) {
+    let sign_off = &runbook.sign_off;
+    for role in sign_off.before.iter().chain(&sign_off.after) {
+        let known = runbook.people.iter().map(|role| role.name.as_str());
+        let help = "declare it in `people`";
+        unknown("role", role, known, help, problems);
+    }
+    for phase in runbook.criteria.iter().filter_map(|one| one.phase.as_ref()) {
+        let known = runbook.phases.iter().map(|phase| phase.name.as_str());
+        unknown(
+            "phase",
+            phase,
+            known,
+            "name a phase of this runbook",
+            problems,
+        );
+    }
+}
+
+fn unknown<'n>(
+    what: &'static str,
+    name: &Sp<String>,
+    mut known: impl Iterator<Item = &'n str> + Clone,
+    help: &str,
+    problems: &mut Problems,
+) {
+    if known.clone().any(|known| known == name.as_str()) || problems.is_broken(what, name) {
+        return;
+    }
+    let near = problems.did_you_mean(name, &mut known);
+    let found = Diagnostic::error("F012", name.span, format!("unknown {what} `{}`", **name));
+    problems.push(found.help(near.unwrap_or_else(|| help.to_owned())));
 }
 
 /// Names seen so far, by what they look like and without their case.

@@ -4,10 +4,12 @@
 //! one shows them all. Meaning (names, references, cycles) is [`super::check`]'s.
 
 mod action;
+mod comms;
 mod environment;
 pub(super) mod fields;
 mod inputs;
 mod parts;
+mod people;
 mod phase;
 mod step;
 mod trouble;
@@ -16,26 +18,21 @@ mod window;
 pub(super) use inputs::check_kind;
 
 use super::catalog::Catalog;
+use super::comms::CommsDef;
 use super::diagnostic::{Diagnostic, Problems};
-use super::model::{Environment, Input, Phase, Runbook, Sp};
+use super::model::{CriterionDef, Environment, Input, Phase, RoleDef, Runbook, SignOffDef, Sp};
 use super::node::{Node, Span};
 use fields::{Cx, Fields};
 
 /// Keys that belong to the language but that this version does not carry out; a runbook that
 /// uses them is refused rather than half done.
-const LATER: &[(&str, &str)] = &[
-    ("guards", "watch with `expect` on reading steps instead"),
-    (
-        "success_criteria",
-        "state them as reading steps of a last phase",
-    ),
-];
+const LATER: &[(&str, &str)] = &[("guards", "watch with `expect` on reading steps instead")];
 
 /// Steps of all phases together.
 const MAX_STEPS: usize = 100_000;
 
 /// Keys that are for people: read for their shape by nobody yet, and harmless.
-const FOR_PEOPLE: &[&str] = &["people", "sign_off", "description"];
+const FOR_PEOPLE: &[&str] = &["description"];
 
 /// Reads the tree of a text as a runbook. The model is there only when enough of it could be read.
 pub fn decode(root: &Node, catalog: &Catalog, problems: &mut Problems) -> Option<Runbook> {
@@ -78,17 +75,12 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
         .get("rollback")
         .map(|node| phase::rollback(cx, node))
         .unwrap_or_default();
+    let told = for_people(cx, &mut fields);
     let troubleshooting = fields
         .get("troubleshooting")
         .map(|node| trouble::troubleshooting(cx, node))
         .unwrap_or_default();
-    for key in FOR_PEOPLE {
-        let _ = fields.get(key);
-    }
-    LATER
-        .iter()
-        .for_each(|(key, instead)| fields.later(cx, key, Some(instead)));
-    fields.finish(cx);
+    others(cx, fields);
     few_enough(cx, root, &phases)?;
     Some(Runbook {
         name: name.unwrap_or_else(|| Sp {
@@ -105,6 +97,11 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
         snapshots,
         phases,
         rollback,
+        people: told.people,
+        sign_off: told.sign_off,
+        signers: told.signers,
+        comms: told.comms,
+        criteria: told.criteria,
         troubleshooting,
         max_parallel,
         production,
@@ -134,6 +131,41 @@ fn values(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> (Vec<Input>, Vec<Envi
         .map(|node| environment::environments(cx, node, &inputs))
         .unwrap_or_default();
     (inputs, environments)
+}
+
+/// Keys that say nothing to this version, and those that it does not know.
+fn others(cx: &mut Cx<'_, '_>, mut fields: Fields<'_>) {
+    for key in FOR_PEOPLE {
+        let _ = fields.get(key);
+    }
+    LATER
+        .iter()
+        .for_each(|(key, instead)| fields.later(cx, key, Some(instead)));
+    fields.finish(cx);
+}
+
+/// What a runbook says of people.
+struct ForPeople {
+    people: Vec<RoleDef>,
+    sign_off: SignOffDef,
+    signers: Option<Sp<String>>,
+    comms: CommsDef,
+    criteria: Vec<CriterionDef>,
+}
+
+fn for_people(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> ForPeople {
+    let people = fields.get("people");
+    let sign_off = fields.get("sign_off");
+    let signers = fields.get("signers");
+    let comms = fields.get("comms");
+    let criteria = fields.get("success_criteria");
+    ForPeople {
+        people: people.map_or_else(Vec::new, |node| people::people(cx, node)),
+        sign_off: sign_off.map_or_else(SignOffDef::default, |node| people::sign_off(cx, node)),
+        signers: signers.and_then(|node| cx.text("signers", node)),
+        comms: comms.map_or_else(CommsDef::default, |node| comms::comms(cx, node)),
+        criteria: criteria.map_or_else(Vec::new, |node| people::criteria(cx, node)),
+    }
 }
 
 /// Reports more steps than a runbook may have.

@@ -1,5 +1,6 @@
 //! What expressions and targets refer to exists, and is there when they are evaluated.
 
+mod beside;
 mod wrong;
 
 use std::collections::{HashMap, HashSet};
@@ -104,6 +105,8 @@ pub(super) fn check(
         .rollback
         .steps()
         .for_each(|step| references.step(step, None));
+    references.criteria();
+    references.comms();
     let looks = runbook.troubleshooting.iter().flat_map(|one| &one.diagnose);
     looks.for_each(|step| references.step(step, None));
 }
@@ -330,15 +333,20 @@ impl<'r> References<'r, '_> {
     /// Checks each reference; `length` is that of the text they stand in.
     fn refs(&mut self, references: &[Reference], length: usize, whole: Span, place: Place<'_>) {
         for reference in references {
-            // quotes and folding move bytes: a part is pointed at only where the text is as written
-            let span = match (&reference.at, whole.range().len().checked_sub(length)) {
-                (Some(at), Some(0)) => whole.slice(at),
-                (Some(at), Some(2)) => whole.slice(&(at.start + 1..at.end + 1)),
-                _ => whole,
-            };
+            let span = span_of(reference, length, whole);
             if let Some(found) = self.wrong(reference, span, place) {
                 self.problems.push(found);
             }
         }
+    }
+}
+
+/// The place of a reference in a text of that length. Quotes and folding move bytes: a part is
+/// pointed at only where the text is as written.
+fn span_of(reference: &Reference, length: usize, whole: Span) -> Span {
+    match (&reference.at, whole.range().len().checked_sub(length)) {
+        (Some(at), Some(0)) => whole.slice(at),
+        (Some(at), Some(2)) => whole.slice(&(at.start + 1..at.end + 1)),
+        _ => whole,
     }
 }

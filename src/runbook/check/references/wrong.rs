@@ -65,7 +65,11 @@ impl References<'_, '_> {
             }
             ("baseline" | "probe" | "env", _) => {
                 let message = format!("`{root}` is not filled by this version");
-                Some(Diagnostic::error("F090", span, message))
+                let found = Diagnostic::error("F090", span, message);
+                Some(match root {
+                    "probe" => found.help("it is there in the `expect` of `success_criteria`"),
+                    _ => found,
+                })
             }
             _ => None,
         }
@@ -95,7 +99,7 @@ impl References<'_, '_> {
         Some(self.unknown("phase", name, span, known))
     }
 
-    fn wrong_snapshot(&mut self, name: &str, span: Span) -> Option<Diagnostic> {
+    pub(super) fn wrong_snapshot(&mut self, name: &str, span: Span) -> Option<Diagnostic> {
         let known = || self.runbook.snapshots.iter().map(|def| def.name.as_str());
         if known().any(|known| known == name) || self.problems.is_broken("snapshot", name) {
             return None;

@@ -3,6 +3,9 @@
 //! Parameters of actions come from their types. The keys around them are written here, because the
 //! decoder reads them key by key; a test holds the two against each other.
 
+mod people;
+
+use people::{comms, criterion, role};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -47,6 +50,9 @@ pub fn of(catalog: &Catalog) -> Value {
         ("phase", phase()),
         ("rollback", rollback()),
         ("retry", retry()),
+        ("role", role()),
+        ("immediate", criterion(false)),
+        ("criterion", criterion(true)),
     ];
     defs.extend(own.map(|(name, schema)| (name.to_owned(), schema)));
     json!({
@@ -108,7 +114,7 @@ fn root_properties() -> Value {
         "window": window(),
         "max_parallel": { "type": "integer", "minimum": 1, "maximum": 1000, "description": "steps in flight at once, over all phases" },
         "production": { "type": "boolean", "description": "what a crash would leave open is a mistake" },
-        "people": { "type": "object" },
+        "people": map_of("role"),
         "inputs": map_of("input"),
         "environments": map_of("environment"),
         "targets": map_of("target"),
@@ -116,7 +122,23 @@ fn root_properties() -> Value {
         "snapshots": map_of("snapshot"),
         "phases": { "type": "object", "minProperties": 1, "additionalProperties": reference("phase") },
         "rollback": reference("rollback"),
-        "sign_off": { "type": "object" },
+        "sign_off": {
+            "type": "object",
+            "additionalProperties": false,
+            "description": "roles whose signatures are asked for",
+            "properties": { "before": reference("names"), "after": reference("names") }
+        },
+        "comms": comms(),
+        "signers": { "type": "string", "description": "file of the keys that may sign, as `allowed_signers` of OpenSSH" },
+        "success_criteria": {
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "immediate": one_or_more("#/$defs/immediate"),
+                "short_term": one_or_more("#/$defs/criterion"),
+                "long_term": one_or_more("#/$defs/criterion"),
+            }
+        },
         "troubleshooting": { "type": "array", "items": {
             "type": "object",
             "additionalProperties": false,
