@@ -211,8 +211,9 @@ code=0
     exec "$ferry" run runbooks/hybrid-cache.yaml --state-dir "$state_dir" --yes
 ) || code=$?
 
-report=$state_dir/report.md
-if "$ferry" report --state-dir "$state_dir" --format md --output "$report"; then
+report=$state_dir/report.html
+if "$ferry" report --state-dir "$state_dir" --format html --output "$report" &&
+    "$ferry" report --state-dir "$state_dir" --format md --output "$state_dir/report.md"; then
     say "the report: $report"
 else
     say 'no report could be made'

@@ -28,6 +28,8 @@ command -v redis-server >/dev/null 2>&1 || need redis-server
 has_postgres || need postgresql
 has_mariadb || need mariadb-server
 command -v openssl >/dev/null 2>&1 || need openssl
+command -v ssh-keygen >/dev/null 2>&1 || need openssh-client
+command -v chromium >/dev/null 2>&1 || need chromium
 
 if [ -n "$missing" ]; then
     command -v apt-get >/dev/null 2>&1 || die "please install with your package manager:$missing"

@@ -17,6 +17,7 @@ const CORE: &[&str] = &["event", "expr", "graph", "plan", "run", "runbook", "vie
 const ALL: &[&str] = &[
     "action",
     "cli",
+    "comms",
     "engine",
     "event",
     "expr",
@@ -27,6 +28,7 @@ const ALL: &[&str] = &[
     "run",
     "runbook",
     "secret",
+    "sign",
     "store",
     "view",
 ];
@@ -38,11 +40,16 @@ const MAY: Table = &[
     ("graph", &[]),
     ("secret", &[]),
     ("event", &["expr"]),
+    ("sign", &["event"]),
     ("runbook", &["event", "expr", "graph"]),
     ("plan", &["event", "expr", "graph", "runbook"]),
     ("view", &["event", "expr", "graph", "runbook"]),
     ("run", &["event", "expr", "plan", "runbook"]),
     ("action", &["event", "expr", "runbook", "secret"]),
+    (
+        "comms",
+        &["action", "event", "expr", "runbook", "secret", "view"],
+    ),
     ("failpoint", &["event"]),
     ("store", &["event", "failpoint"]),
     (
@@ -56,6 +63,7 @@ const MAY: Table = &[
             "run",
             "runbook",
             "secret",
+            "sign",
             "store",
         ],
     ),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::ferry::{Ferry, Ran};
+use crate::support::keys;
 
 fn tell(dir: &Arc<TempDir>, words: &[&str]) -> Ran {
     Ferry::again(dir).command(words).run()
@@ -601,4 +602,195 @@ fn letters_that_no_command_would_write_are_refused() {
         json!({ "who": "ana", "nonce": nonce, "ticked": ["junk", "the old pool is empty", "the new pool is green"],
         "values": values, "note": "x" }),
     );
+}
+
+/// A runbook with roles, and a key for one of them.
+fn signed_book(gate: &str) -> (Ferry, std::path::PathBuf) {
+    let ferry = Ferry::new();
+    let dir = ferry.path("");
+    let key = keys::key(&dir, "ana", "ed25519");
+    keys::key(&dir, "eve", "ed25519");
+    let signers = format!("ana {}\n", keys::public(&key));
+    let ferry = ferry.file("signers", signers).runbook(&format!(
+        "
+runbook: demo
+people: {{ lead: {{ title: Lead }}, second: {{}} }}
+signers: signers
+phases:
+  p:
+    steps:
+      - {{ id: go, approve: {gate} }}
+      - {{ id: after, shell: echo after >> ledger, undo: none }}
+"
+    ));
+    (ferry, key)
+}
+
+#[test]
+fn a_signature_by_a_key_that_may_counts_whatever_the_login() {
+    let (ferry, key) = signed_book("{ by: lead, not_by: operator, signed: true }");
+    let ran = ferry.args(["--as", "lead=ana"]).run().code(13);
+    let (dir, run) = (Arc::clone(&ran.dir), run_of(&ran.dir));
+    let key = key.display().to_string();
+    let approve = |more: &[&str]| {
+        let mut words = vec!["approve", &run, "go", "--as", "ana"];
+        words.extend(more);
+        tell(&dir, &words)
+    };
+    let bare = approve(&[]).code(64);
+    assert!(
+        bare.stderr.contains("it needs an SSH signature"),
+        "{}",
+        bare.stderr
+    );
+    let eve = dir.path().join("eve").display().to_string();
+    let other = approve(&["--key", &eve]).code(64);
+    assert!(
+        other
+            .stderr
+            .contains("its signature does not hold for a key that may sign for them"),
+        "{}",
+        other.stderr
+    );
+    approve(&["--key", "nowhere"]).code(66);
+    // a key that a letter only claims
+    let ran = tell(&dir, &["status"]);
+    let nonce = nonce(&ran);
+    forge(&dir, &run, "ana", &digest(&ran), &nonce);
+    assert!(tell(&dir, &["resume"]).code(13).ledger().is_empty());
+    let ran = approve(&["--key", &key, "--comment", "numbers look right"]).success();
+    let votes = &ran.result("go")["votes"][0];
+    assert!(
+        votes["key"].as_str().unwrap().starts_with("SHA256:"),
+        "{votes}"
+    );
+    assert_eq!(tell(&dir, &["resume"]).success().ledger(), ["after"]);
+}
+
+/// The number of the last question.
+fn nonce(ran: &Ran) -> String {
+    let found = ran
+        .journal
+        .iter()
+        .rev()
+        .find_map(|event| match &event.kind {
+            EventKind::Step(StepEvent::Asked { nonce, .. }) => Some(nonce.clone()),
+            _ => None,
+        });
+    found.unwrap()
+}
+
+#[test]
+fn roles_are_bound_at_the_start_or_nothing_starts() {
+    for (args, code, why) in [
+        (
+            &[][..],
+            65,
+            "nobody has the role `lead`, and a step waits for it",
+        ),
+        (&["--as", "lead=ana"], 65, "nobody has the role `second`"),
+        (
+            &["--as", "lead=ana", "--as", "second=ana"],
+            65,
+            "`go` needs 2 people, and only 1 may approve it: ana",
+        ),
+        (
+            &["--as", "laed=ana", "--as", "lead=ana", "--as", "second=bob"],
+            65,
+            "there is no role `laed`",
+        ),
+        (
+            &["--as", "lead=ana", "--as", "lead=bob"],
+            64,
+            "`lead` is given to `ana` and to `bob`",
+        ),
+        (&["--as", "lead="], 64, "`--as lead=` names nobody"),
+        (
+            &["--as", "lead=ana", "--as", "second=bob"],
+            13,
+            "asks: to be approved",
+        ),
+    ] {
+        let (ferry, _) = signed_book("{ by: [lead, second], min: 2 }");
+        let mut words = vec!["run", "runbook.yaml", "--yes"];
+        words.extend(args);
+        let ran = ferry.command(&words).run().code(code);
+        assert!(ran.stderr.contains(why), "{args:?}: {}", ran.stderr);
+    }
+}
+
+const SECRET: &str = "hunter2-canary-X9";
+
+#[test]
+fn what_people_type_is_masked_wherever_it_is_kept() {
+    let going = Ferry::new()
+        .runbook(
+            "
+runbook: demo
+inputs: { word: { env: WORD, secret: true } }
+phases:
+  p:
+    steps:
+      - { id: go, approve: ana }
+      - id: hand
+        manual: { text: 'type ${{ inputs.word }} into the box', ask: [{ name: v }], evidence: true }
+      - { id: use, shell: 'true', env: { W: '${{ inputs.word }}' }, undo: none }
+",
+        )
+        .env("WORD", SECRET)
+        .args(["--wait"])
+        .start();
+    let dir = going.shared();
+    let asked = |step: &str| {
+        let word = format!("step.asked {step}");
+        going.until_true(&word, || {
+            let words = tell(&dir, &["status"]).words();
+            words.iter().any(|found| found.starts_with(&word))
+        });
+    };
+    asked("go");
+    let (run, words) = (run_of(&dir), format!("it is {SECRET}, they say"));
+    tell(&dir, &["note", &run, "--kind", "issue", &words]).success();
+    tell(
+        &dir,
+        &["approve", &run, "go", "--as", "ana", "--comment", &words],
+    )
+    .success();
+    asked("hand");
+    let value = format!("v={SECRET}");
+    tell(
+        &dir,
+        &[
+            "confirm", &run, "hand", "--as", "ana", "--value", &value, "--note", &words,
+        ],
+    )
+    .success();
+    let ran = going.wait().success();
+    let mut left = vec![dir.path().join("state")];
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(
+                std::fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+            continue;
+        }
+        // what was typed lies in the inbox as it was typed until it is taken
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("ferry.db") {
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let found = bytes
+            .windows(SECRET.len())
+            .any(|part| part == SECRET.as_bytes());
+        assert!(!found, "the secret is in {}", path.display());
+    }
+    let journal = serde_json::to_string(&ran.journal).unwrap();
+    assert!(
+        journal.contains("hand") && !journal.contains(SECRET),
+        "{journal}"
+    );
+    assert!(!ran.all().contains(SECRET));
 }

@@ -47,7 +47,7 @@ fn one_step_is_told_whole() {
              \n\
              succeeded: demo after TIME\n\
              \x20 steps       1 done\n\
-             \x20 report      state/runs/demo-RUN/report.md\n",
+             \x20 report      state/runs/demo-RUN/report.html\n",
         )
         .journal(&[
             "run.started",
@@ -82,7 +82,7 @@ fn a_failed_step_is_told_whole() {
              \x20 steps       1 failed\n\
              \x20 rollback    nothing to take back\n\
              \x20 not undone  bad: the runbook says `undo: none`\n\
-             \x20 report      state/runs/demo-RUN/report.md\n",
+             \x20 report      state/runs/demo-RUN/report.html\n",
         );
 }
 
@@ -494,7 +494,7 @@ fn json_lines_tell_every_event_and_then_the_outcome() {
         .args(["--json"])
         .run()
         .code(11)
-        .stderr("  report      state/runs/demo-RUN/report.md\n");
+        .stderr("  report      state/runs/demo-RUN/report.html\n");
     let lines = ran.json();
     let (end, events) = lines.split_last().unwrap();
     let seqs: Vec<_> = events

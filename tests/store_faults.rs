@@ -211,9 +211,13 @@ fn damage_in_the_database_and_to_the_witness_is_told_apart() {
 
     let bytes = &files[0].1;
     let needle = b"\"short[7]\"";
-    let hit = bytes.windows(needle.len()).position(|w| w == needle);
-    let at = hit.unwrap_or_else(|| panic!("no row names a step"));
-    flip(&db, at + 2);
+    let hits = bytes.windows(needle.len()).enumerate();
+    let hits: Vec<_> = hits.filter(|(_, w)| *w == needle).collect();
+    let (at, _) = *hits.last().expect("a row names the step");
+    // copies that a page left behind when it was split are no rows
+    for (hit, _) in &hits {
+        flip(&db, hit + 2);
+    }
     let words = verify();
     assert!(words.contains("is corrupt at event "), "{words}");
     assert!(

@@ -4,7 +4,7 @@
 //! goes on with the answer, and tells how it ended. What a live run asks is asked at the [`Desk`]; here
 //! only what comes after a Ctrl-C.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,14 +15,16 @@ use super::ask::Silence;
 use super::desk::Desk;
 use super::error::CommandError;
 use super::exit::Exit;
+use super::sealed::{self, Form};
 use super::{ask, state};
+use crate::comms::{Comms, Setup, Undelivered};
 use crate::engine::mail::Letter;
 use crate::engine::{Engine, Finished, Start, Subscriber};
 use crate::event::{Parking, RunOptions, RunStatus};
 use crate::failpoint;
 use crate::front;
 use crate::plan::Plan;
-use crate::store::Store;
+use crate::store::{SqliteStore, Store};
 use crate::view::RunView;
 
 /// Steps up to which a run writes its report itself. That of a larger one takes a while and more
@@ -47,6 +49,10 @@ pub(super) struct Ready {
     pub(super) silent: bool,
     /// Who is there, and what they want to be asked.
     pub(super) attendance: Attendance,
+    /// Who has which role, as far as it is said now.
+    pub(super) people: BTreeMap<String, String>,
+    /// Messages to people that did not get there.
+    pub(super) undelivered: Undelivered,
 }
 
 /// Who is there while a run goes on.
@@ -84,6 +90,7 @@ impl Ready {
             run_dir: self.run_dir(),
             json: self.json,
             next,
+            undelivered: self.undelivered.take(),
         })
     }
 
@@ -93,7 +100,7 @@ impl Ready {
 
     fn engine(&self, start: Start) -> Engine {
         let asks = self.asks();
-        let (desk, subscribers) = match asks {
+        let (desk, mut subscribers) = match asks {
             true => {
                 let (said, desk) = tokio::sync::mpsc::unbounded_channel();
                 let shown = Desk::new(
@@ -107,6 +114,15 @@ impl Ready {
             }
             false => (None, subscribers(self.json, &self.run)),
         };
+        let comms = Comms::new(&Setup {
+            run: &self.run,
+            def: &self.plan.runbook.comms,
+            inputs: &self.plan.inputs,
+            secrets: &self.secrets,
+            mode: self.options.comms,
+            undelivered: self.undelivered.clone(),
+        });
+        subscribers.extend(comms.map(|comms| Box::new(comms) as Box<dyn Subscriber>));
         Engine {
             run: self.run.clone(),
             plan: Arc::clone(&self.plan),
@@ -117,6 +133,7 @@ impl Ready {
             run_dir: self.run_dir(),
             base_dir: self.base_dir.clone(),
             holder: state::me(),
+            people: self.people.clone(),
             attended: asks || self.attendance.wait,
             guided: self.attendance.guided,
             desk,
@@ -170,19 +187,39 @@ impl Ready {
         }
     }
 
-    /// The report beside the run's other files, from the journal alone.
+    /// The reports beside the run's other files, from the journal alone; the page's path.
     async fn write_report(&self) -> Result<PathBuf, String> {
-        let view = self.view().await.map_err(|error| error.message)?;
-        let path = self.run_dir().join("report.md");
+        let dir = self.run_dir();
+        let (view, proof) = super::report::read(self.store.as_ref(), &self.run, &dir)
+            .await
+            .map_err(|error| error.message)?;
+        let page = dir.join("report.html");
+        let html = match self.sealed_page(&dir).await {
+            Some(html) => html,
+            None => front::report::html(&view, &proof, None),
+        };
         let made = std::panic::catch_unwind(|| {
-            failpoint::io("report")
-                .and_then(|()| std::fs::write(&path, front::report::markdown(&view)))
+            failpoint::io("report")?;
+            std::fs::write(
+                dir.join("report.md"),
+                front::report::markdown(&view, &proof),
+            )?;
+            std::fs::write(&page, html)
         });
         match made {
-            Ok(Ok(())) => Ok(path),
+            Ok(Ok(())) => Ok(page),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("ferry itself failed in the middle of it (a panic)".into()),
         }
+    }
+}
+
+impl Ready {
+    /// The page with its journal in it, as `ferry report` writes it.
+    async fn sealed_page(&self, dir: &Path) -> Option<String> {
+        let store = SqliteStore::open_read_only(&self.state_dir).await.ok()?;
+        let written = sealed::written(Form::Html, &store, &self.run, dir);
+        written.await.ok().flatten()
     }
 }
 
@@ -194,6 +231,7 @@ pub(super) struct Told {
     run_dir: PathBuf,
     json: bool,
     next: Vec<String>,
+    undelivered: Vec<String>,
 }
 
 impl Told {
@@ -205,6 +243,9 @@ impl Told {
         let mut exit = exit_of(&self.finished);
         if exit == Exit::Done && matches!(self.report, Some(Err(_))) {
             exit = Exit::CannotWrite;
+        }
+        for line in &self.undelivered {
+            super::note(&crate::secret::mask_places(&format!("comms: {line}")));
         }
         match &self.report {
             Some(report) => say_report(report, &self.run_dir),

@@ -11,6 +11,7 @@ use super::{evidence, load, state};
 use crate::engine::mail::Letter;
 use crate::event::{Confirmation, Order, Question, Vote};
 use crate::runbook::gate::Ask;
+use crate::sign::{Voted, keygen, vote_message};
 use crate::view::Asked;
 
 /// The shortest beginning of a digest that is taken.
@@ -124,6 +125,10 @@ fn vote(args: &VoteArgs, state_dir: &Path, agrees: bool) -> Result<Exit, Command
             signature: None,
             key: None,
         };
+        let vote = match &args.key {
+            Some(key) => signed(&found.row.id, &args.step, agrees, vote, key)?,
+            None => vote,
+        };
         if agrees && asked.question == Question::Approval {
             show(&asked);
         }
@@ -134,6 +139,24 @@ fn vote(args: &VoteArgs, state_dir: &Path, agrees: bool) -> Result<Exit, Command
         };
         give(&found, order).await
     })
+}
+
+/// The vote with a signature over all of it.
+fn signed(
+    run: &str,
+    step: &str,
+    agrees: bool,
+    mut vote: Vote,
+    key: &Path,
+) -> Result<Vote, CommandError> {
+    let text = vote_message(&Voted {
+        run,
+        step,
+        agrees,
+        vote: &vote,
+    });
+    vote.signature = Some(keygen::sign(&text, key).map_err(super::sign::cannot_sign)?);
+    Ok(vote)
 }
 
 /// What is decided on, once more: a vote is for what stands here.

@@ -52,6 +52,8 @@ impl Stage {
             json: self.json,
             silent: until.is_some(),
             attendance: Attendance::default(),
+            people: std::collections::BTreeMap::new(),
+            undelivered: crate::comms::Undelivered::default(),
         };
         let start = Start::New {
             source: self.source.name.clone(),

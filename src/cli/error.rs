@@ -101,6 +101,7 @@ impl From<EngineError> for CommandError {
                 .hint("an address is made of inputs: see `targets`"),
             EngineError::Secret(message) => Self::new(Exit::Invalid, message)
                 .hint("a secret that short cannot be told from other text in outputs"),
+            EngineError::People(message) => Self::new(Exit::Invalid, message),
             EngineError::Preflight(refused) => {
                 let exit = match refused.denied {
                     true => Exit::NotPermitted,

@@ -4,6 +4,7 @@ mod actions;
 mod ask;
 mod carry;
 mod check;
+mod close_out;
 mod completions;
 mod decide;
 mod desk;
@@ -17,8 +18,10 @@ pub mod exit;
 mod history;
 mod load;
 mod next;
+mod note;
 mod orders;
 mod panic;
+mod people;
 mod plan;
 mod rehearse;
 mod replan;
@@ -27,11 +30,14 @@ mod resume;
 mod run;
 mod saved;
 mod schema;
+mod sealed;
+mod sign;
 mod snapshot;
 mod state;
 mod status;
 mod talk;
 mod verify;
+mod verify_report;
 mod window;
 
 use std::io::{IsTerminal, Write};
@@ -85,6 +91,9 @@ enum Command {
     Confirm(decide::ConfirmArgs),
     Waive(orders::WaiveArgs),
     Close(orders::CloseArgs),
+    Note(note::Args),
+    Sign(sign::Args),
+    CloseOut(close_out::Args),
     Status(status::StatusArgs),
     Runs(status::RunsArgs),
     Report(report::Args),
@@ -134,6 +143,9 @@ fn route(args: Args) -> Result<Exit, CommandError> {
         Command::Confirm(args) => decide::confirm(&args, &state_dir),
         Command::Waive(args) => orders::waive(&args, &state_dir),
         Command::Close(args) => orders::close(&args, &state_dir),
+        Command::Note(args) => note::note(&args, &state_dir),
+        Command::Sign(args) => sign::sign(&args, &state_dir),
+        Command::CloseOut(args) => close_out::close_out(&args, &state_dir),
         Command::Status(args) => status::status(&args, &state_dir),
         Command::Runs(args) => status::runs(&args, &state_dir),
         Command::Report(args) => report::report(&args, &state_dir),

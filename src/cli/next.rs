@@ -1,6 +1,6 @@
 //! The commands that come next, from where a run stands.
 
-use crate::event::{Question, RunStatus};
+use crate::event::{Question, RunStatus, Stage};
 use crate::view::{Asked, ItemStatus, RunView};
 
 /// What can be typed now, the most likely first.
@@ -14,32 +14,7 @@ pub(super) fn commands(view: &RunView) -> Vec<String> {
             || matches!(view.status, RunStatus::Running | RunStatus::Waiting)
     };
     for asked in view.asked.iter().filter(answers) {
-        let (step, answers) = (quoted(&asked.step), asked.question);
-        match answers {
-            Question::InDoubt => next.push(format!(
-                "ferry answer {run} {step} done|not-done|retry|rollback|abort --reason '...'"
-            )),
-            Question::PointOfNoReturn => next.push(format!(
-                "ferry answer {run} {step} proceed --code {} --reason '...'",
-                crate::plan::short_code(run, &view.header.digest)
-            )),
-            Question::Approval => {
-                let by = by(asked);
-                next.push(format!(
-                    "ferry approve {run} {step} --as {by} --comment '...'"
-                ));
-            }
-            Question::Manual => {
-                let by = by(asked);
-                next.push(format!("ferry confirm {run} {step} --as {by} --all"));
-            }
-            Question::Start => next.push(format!(
-                "ferry answer {run} {step} proceed|skip|rollback|abort --reason '...'"
-            )),
-            Question::Failure => next.push(format!(
-                "ferry answer {run} {step} retry|skip|rollback|abort --reason '...'"
-            )),
-        }
+        next.push(answer(view, asked));
     }
     match view.status {
         RunStatus::Planned
@@ -78,8 +53,46 @@ pub(super) fn commands(view: &RunView) -> Vec<String> {
         RunStatus::Succeeded | RunStatus::RolledBack | RunStatus::Cancelled | RunStatus::Closed => {
         }
     }
-    next.push(report);
+    next.extend(closing(view).into_iter().chain([report]));
     next
+}
+
+/// What is left to do after the end: signatures, and criteria that nobody has judged.
+fn closing(view: &RunView) -> Vec<String> {
+    let (run, mut next) = (&view.id, Vec::new());
+    if view.is_closed() {
+        let missing = view.unsigned(Stage::After).into_iter();
+        next.extend(missing.map(|role| format!("ferry sign {run} --as {role}")));
+    }
+    if view.status == RunStatus::Succeeded {
+        let all = view.criteria();
+        let open = all.iter().filter(|one| one.is_open());
+        next.extend(open.map(|one| format!("ferry close-out {run} {}", one.criterion.id)));
+    }
+    next
+}
+
+/// The command that answers what is asked.
+fn answer(view: &RunView, asked: &Asked) -> String {
+    let (run, step) = (&view.id, quoted(&asked.step));
+    let by = by(asked);
+    match asked.question {
+        Question::InDoubt => {
+            format!("ferry answer {run} {step} done|not-done|retry|rollback|abort --reason '...'")
+        }
+        Question::PointOfNoReturn => format!(
+            "ferry answer {run} {step} proceed --code {} --reason '...'",
+            crate::plan::short_code(run, &view.header.digest)
+        ),
+        Question::Approval => format!("ferry approve {run} {step} --as {by} --comment '...'"),
+        Question::Manual => format!("ferry confirm {run} {step} --as {by} --all"),
+        Question::Start => {
+            format!("ferry answer {run} {step} proceed|skip|rollback|abort --reason '...'")
+        }
+        Question::Failure => {
+            format!("ferry answer {run} {step} retry|skip|rollback|abort --reason '...'")
+        }
+    }
 }
 
 /// Who may decide, where that is one.

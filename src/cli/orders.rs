@@ -101,7 +101,7 @@ enum Word {
     Abort,
 }
 
-fn words(text: &str) -> Result<String, String> {
+pub(super) fn words(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("say why, for the record".into()),
         said => Ok(said.to_owned()),
@@ -157,10 +157,7 @@ pub(super) fn close(args: &CloseArgs, state_dir: &Path) -> Result<Exit, CommandE
 fn give(state_dir: &Path, run: Option<&str>, letter: Letter) -> Result<Exit, CommandError> {
     super::runtime()?.block_on(async {
         let found = find(state_dir, run).await?;
-        match found.live {
-            true => send(&found, letter).await,
-            false => record(&found, letter).await,
-        }
+        hand_over(&found, letter).await
     })
 }
 
@@ -277,13 +274,15 @@ pub(super) async fn send(found: &Found, letter: Letter) -> Result<Exit, CommandE
             seen = event.seq;
             match event.kind {
                 EventKind::Operator(OperatorEvent::Refused {
-                    order: said, why, ..
-                }) if said == order => {
+                    order: said,
+                    why,
+                    by,
+                }) if by == me && is_that(&said, &order) => {
                     return Err(CommandError::new(Exit::Usage, why));
                 }
-                EventKind::Operator(OperatorEvent::Ordered { order: said, .. })
-                    if said == order =>
-                {
+                EventKind::Operator(OperatorEvent::Ordered {
+                    order: said, by, ..
+                }) if by == me && is_that(&said, &order) => {
                     super::say(&format!("`{}` was taken by the run `{run}`", order.name()));
                     return Ok(Exit::Done);
                 }
@@ -315,7 +314,8 @@ async fn left(found: &Found, row: &RunRow, order: &Order) -> Result<Exit, Comman
 /// Records an order to a run that stands still, or that it was refused.
 pub(super) async fn record(found: &Found, letter: Letter) -> Result<Exit, CommandError> {
     let status = found.row.status;
-    if status.is_active() && allowed(status, &letter.order).is_ok() {
+    if status.is_active() && !only_recorded(&letter.order) && allowed(status, &letter.order).is_ok()
+    {
         let why = "no engine carries it on, it was left in the middle: `ferry resume` goes on";
         return Err(found.refused(why));
     }
@@ -352,7 +352,46 @@ async fn deliver(
     }
     Ok(match view.status {
         // what was waived is left, and that is no way back that went well
-        RunStatus::RolledBack => Exit::RollbackFailed,
+        RunStatus::RolledBack if !only_recorded(order) => Exit::RollbackFailed,
         _ => Exit::Done,
     })
+}
+
+/// Whether an order in the journal is the one that was sent: what people typed in it may be masked or cut
+/// there.
+fn is_that(said: &Order, sent: &Order) -> bool {
+    let bare = |order: &Order| {
+        let mut order = order.clone();
+        match &mut order {
+            Order::Approve { vote, .. } | Order::Reject { vote, .. } => {
+                (vote.comment, vote.key) = (None, None);
+            }
+            Order::Confirm { confirmation, .. } => {
+                confirmation.values.clear();
+                (confirmation.note, confirmation.file) = (None, None);
+            }
+            _ => {}
+        }
+        order
+    };
+    match only_recorded(sent) {
+        true => said.name() == sent.name(),
+        false => bare(said) == bare(sent),
+    }
+}
+
+/// Whether an order is for the record alone and changes nothing of where the run stands.
+fn only_recorded(order: &Order) -> bool {
+    matches!(
+        order,
+        Order::Note { .. } | Order::Sign { .. } | Order::CloseOut { .. }
+    )
+}
+
+/// Gives an order to a run that was found: to its engine, or by recording it here.
+pub(super) async fn hand_over(found: &Found, letter: Letter) -> Result<Exit, CommandError> {
+    match found.live {
+        true => send(found, letter).await,
+        false => record(found, letter).await,
+    }
 }

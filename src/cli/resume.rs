@@ -175,6 +175,8 @@ fn go(
             json: on.json,
             silent: on.yes,
             attendance,
+            people: std::collections::BTreeMap::new(),
+            undelivered: crate::comms::Undelivered::default(),
         };
         ready.carry(Start::Again { order, takeover }).await.map(Ok)
     });

@@ -9,9 +9,10 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::saved::{self, SavedPlan};
 use super::{load, state, window};
+use crate::comms::Undelivered;
 use crate::engine::Start;
 use crate::engine::clock::now_ms;
-use crate::event::RunOptions;
+use crate::event::{CommsMode, RunOptions};
 use crate::plan::Plan;
 use crate::runbook::Source;
 use crate::store::{SqliteStore, Store};
@@ -38,6 +39,9 @@ pub(super) struct Args {
     /// The values that the runbook has for this environment
     #[arg(long, value_name = "NAME", conflicts_with = "plan")]
     env: Option<String>,
+    /// Who has a role of the runbook; may be repeated
+    #[arg(long = "as", value_name = "ROLE=NAME", value_parser = load::pair)]
+    people: Vec<(String, String)>,
     /// Ask before each step, and what to do when one fails
     #[arg(long, conflicts_with_all = ["yes", "json"])]
     guided: bool,
@@ -53,9 +57,33 @@ pub(super) struct Args {
     /// Stop at a failure and leave everything as it is, instead of going back
     #[arg(long)]
     no_rollback: bool,
+    /// Whether people are told what happens, as `comms` of the runbook says
+    #[arg(long, value_name = "WHEN", default_value = "on")]
+    comms: Comms,
     /// Line-delimited events on standard output instead of progress
     #[arg(long)]
     json: bool,
+}
+
+/// Whether messages are sent, as it is typed.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Comms {
+    /// To their channels
+    On,
+    /// All of them, marked, to the channel `test`, or to the terminal where there is none
+    Test,
+    /// Not at all
+    Off,
+}
+
+impl From<Comms> for CommsMode {
+    fn from(comms: Comms) -> Self {
+        match comms {
+            Comms::On => Self::On,
+            Comms::Test => Self::Test,
+            Comms::Off => Self::Off,
+        }
+    }
 }
 
 impl Args {
@@ -80,6 +108,8 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
     super::carry::can_guide(args.guided)?;
     let (plan, secrets, source) = args.planned()?;
     saved::expect_digest(&plan, args.expect_digest.as_deref())?;
+    let asks = !args.yes && !args.json;
+    let people = super::people::bind(&plan.runbook, &args.people, asks)?;
     let now = now_ms();
     let waived = window::may_start(&plan, args.waive_window.as_deref(), now)?;
     if let Some(says) = window::fit(&plan, now) {
@@ -101,6 +131,7 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
                 no_rollback: args.no_rollback,
                 waived,
                 environment: args.env.clone(),
+                comms: args.comms.into(),
                 ..RunOptions::default()
             },
             store,
@@ -112,6 +143,8 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
                 guided: args.guided,
                 wait: args.wait,
             },
+            people,
+            undelivered: Undelivered::default(),
         };
         let start = Start::New {
             source: source.name,

@@ -37,7 +37,10 @@ pub(super) fn status(args: &StatusArgs, state_dir: &Path) -> Result<Exit, Comman
     let (row, events) = state::read(state_dir, args.run.as_deref())?;
     let view = RunView::replay(&events).with_id(row.id.clone());
     if args.json {
-        super::answer(&format!("{:#}\n", report::json(&view)))?;
+        super::answer(&format!(
+            "{:#}\n",
+            report::json(&view, &report::Proof::default())
+        ))?;
         return Ok(Exit::Done);
     }
     // one that an engine carries on needs no command

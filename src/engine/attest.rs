@@ -5,31 +5,53 @@
 
 use std::path::{Component, Path};
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
-use crate::event::{Confirmation, EvidenceFile, Order};
+use crate::event::{Confirmation, EvidenceFile, Order, Vote};
 use crate::plan::hex;
-use crate::run::InputKind;
+use crate::run::{InputKind, RunState};
+use crate::sign::{Signers, Voted, check_vote};
 
 /// What came in, with what could be proven of it.
-pub(super) fn attested(input: InputKind, run_dir: &Path) -> InputKind {
+pub(super) fn attested(input: InputKind, state: &RunState, run_dir: &Path) -> InputKind {
     match input {
         InputKind::Order { by, order, reason } => InputKind::Order {
             by,
-            order: attest(order, run_dir),
+            order: attest(order, state, run_dir),
             reason,
         },
         other => other,
     }
 }
 
-fn attest(mut order: Order, run_dir: &Path) -> Order {
+fn attest(mut order: Order, state: &RunState, run_dir: &Path) -> Order {
+    let agrees = matches!(order, Order::Approve { .. });
     match &mut order {
-        Order::Approve { vote, .. } | Order::Reject { vote, .. } => vote.key = None,
+        Order::Approve { step, vote } | Order::Reject { step, vote } => {
+            vote.key = None;
+            vote.key = key_of(step, vote, agrees, state);
+        }
         Order::Confirm { confirmation, .. } => evidence(confirmation, run_dir),
         _ => {}
     }
     order
+}
+
+/// The fingerprint of the key that signed a vote, if it may.
+fn key_of(step: &str, vote: &Vote, agrees: bool, state: &RunState) -> Option<String> {
+    vote.signature.as_ref()?;
+    let signers = Signers::parse(state.signers(), &TimeZone::system()).ok()?;
+    let roles: Vec<&str> = state.roles_of(&vote.who).collect();
+    let run = state.id();
+    let voted = Voted {
+        run,
+        step,
+        agrees,
+        vote,
+    };
+    check_vote(&voted, &roles, &signers, Timestamp::now()).ok()
 }
 
 fn evidence(confirmation: &mut Confirmation, run_dir: &Path) {

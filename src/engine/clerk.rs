@@ -56,7 +56,7 @@ pub async fn deliver(
                 batch.consumed.push(id);
             }
             let Some(kind) = order else { continue };
-            let kind = attested(kind, dir);
+            let kind = attested(kind, &state, dir);
             let decision = state.take(&Input { at, kind });
             refused = decision.events.iter().rev().find_map(refusal);
             for kind in decision.events {

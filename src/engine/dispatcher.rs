@@ -192,7 +192,7 @@ impl Dispatcher {
     /// Decides what follows from an input and keeps it for the next commit.
     fn take(&mut self, input: InputKind) {
         failpoint::pass("scheduler", "");
-        let input = attested(input, &self.executor.shared.run_dir);
+        let input = attested(input, &self.state, &self.executor.shared.run_dir);
         self.executor.over(&input, &self.state);
         let at = now_ms();
         let input = Input { at, kind: input };

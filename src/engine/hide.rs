@@ -113,7 +113,8 @@ fn operator(mut event: OperatorEvent, masker: &Masker) -> OperatorEvent {
     event
 }
 
-/// What people typed, in the order itself.
+/// What people typed, in the order itself. A signature over words that are hidden here does not fit any
+/// more: better that than a secret in the journal.
 fn words_of(order: &mut Order, masker: &Masker) {
     let optional = |text: &mut Option<String>| {
         if let Some(text) = text {
@@ -130,7 +131,14 @@ fn words_of(order: &mut Order, masker: &Masker) {
         }
         Order::Note { note } => note.text = bounded(hidden(&note.text, masker)),
         Order::Sign { signature } => optional(&mut signature.comment),
-        Order::CloseOut { close_out } => optional(&mut close_out.comment),
+        Order::CloseOut { close_out } => {
+            let evidence = std::mem::take(&mut close_out.evidence);
+            close_out.evidence = evidence
+                .into_iter()
+                .map(|one| masked(one, masker))
+                .collect();
+            optional(&mut close_out.comment);
+        }
         _ => {}
     }
 }

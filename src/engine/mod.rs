@@ -23,6 +23,7 @@ mod lasting;
 mod limits;
 pub mod mail;
 mod output;
+mod people;
 mod preflight;
 mod probe;
 pub mod process;

@@ -3,7 +3,7 @@
 //! Main type: [`Engine`]. What it stands on (the lease, the state folded from the journal, addresses,
 //! the masker) is made here; the loop itself is the [`super::dispatcher`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use super::clock::now_ms;
 use super::dispatcher::{Dispatcher, Incoming};
 use super::executor::Executor;
 use super::mail::{Desk, Said};
+use super::people::People;
 use super::signals::Signals;
 use super::standing::{self, Place};
 use super::{limits, mail, preflight};
@@ -46,6 +47,9 @@ pub struct Engine {
     pub base_dir: PathBuf,
     /// Who runs it.
     pub holder: Holder,
+    /// Who has which role, by role, where the start of the run says so; a role that is not here has
+    /// whom the runbook names.
+    pub people: BTreeMap<String, String>,
     /// Whether it waits for people: one that does not parks the run instead.
     pub attended: bool,
     /// Whether it asks before each step and after each failure.
@@ -123,6 +127,9 @@ pub enum EngineError {
     /// Targets that cannot be reached or do not let us in; nothing was started.
     #[error(transparent)]
     Preflight(#[from] preflight::Refused),
+    /// Roles that are not there, keys that cannot be read.
+    #[error("{0}")]
+    People(String),
     /// Signals.
     #[error("signals cannot be received: {0}")]
     Signals(std::io::Error),
@@ -138,12 +145,14 @@ impl Engine {
         let mut state = self.fresh_state();
         match &self.start {
             Start::New { .. } => {
+                let people = People::of(&self.plan.runbook, &self.people, &self.base_dir)
+                    .map_err(EngineError::People)?;
                 let bus = Bus::start(std::mem::take(&mut self.subscribers));
                 let shared = standing::shared(&state, &self.secrets, self.place(), bus.lines())?;
                 preflight::ask(&shared, &state).await?;
                 self.make_dir()?;
                 let lease = self.first_lease().await?;
-                let planned = self.planned(&shared.masker);
+                let planned = self.planned(&shared.masker, people);
                 self.go(state, shared, bus, lease, vec![planned], 1, None, signals)
                     .await
             }
@@ -283,7 +292,7 @@ impl Engine {
         Ok(lease)
     }
 
-    fn planned(&mut self, masker: &Masker) -> EventKind {
+    fn planned(&mut self, masker: &Masker, people: People) -> EventKind {
         let Start::New { source, text } = &self.start else {
             unreachable!("only a new run is planned");
         };
@@ -307,10 +316,10 @@ impl Engine {
             version: env!("CARGO_PKG_VERSION").into(),
             base_dir: self.base_dir.display().to_string(),
             text_sha256: hex(&Sha256::digest(text.as_bytes())),
-            people: Vec::new(),
-            sign_off: crate::event::SignOff::default(),
-            criteria: Vec::new(),
-            signers: String::new(),
+            people: people.people,
+            sign_off: people.sign_off,
+            criteria: people.criteria,
+            signers: people.signers,
             window: self.plan.window(now_ms()),
         })))
     }

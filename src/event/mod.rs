@@ -29,7 +29,8 @@ pub use people::{
 };
 pub use rollback::{NotUndone, Part, RollbackEvent, RollbackItem};
 pub use run::{
-    Parking, Planned, RunEvent, RunFailure, RunOptions, RunStatus, StartRule, StartWaiver,
+    CommsMode, Parking, Planned, RunEvent, RunFailure, RunOptions, RunStatus, StartRule,
+    StartWaiver,
 };
 pub use snapshot::{MEASURED, Moment, SnapshotEvent, SnapshotTaken};
 pub use step::{OutputKept, Report, SkipReason, StepEvent};

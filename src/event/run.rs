@@ -114,6 +114,29 @@ pub struct RunOptions {
     /// Turn back once this step is over and well, as an undo drill does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// Whether people are told what happens.
+    #[serde(default, skip_serializing_if = "CommsMode::is_on")]
+    pub comms: CommsMode,
+}
+
+/// Whether messages of `comms` are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommsMode {
+    /// To their channels.
+    #[default]
+    On,
+    /// All of them, marked, to the channel `test`, or to the terminal where there is none.
+    Test,
+    /// Not at all.
+    Off,
+}
+
+impl CommsMode {
+    /// Whether they go to their channels.
+    pub fn is_on(&self) -> bool {
+        *self == Self::On
+    }
 }
 
 /// A rule that somebody let a run start against.

@@ -20,7 +20,10 @@ impl RunState {
 
     pub(super) fn apply_run(&mut self, event: &RunEvent, at: i64) {
         match event {
-            RunEvent::Planned(planned) => self.people.clone_from(&planned.people),
+            RunEvent::Planned(planned) => {
+                self.people.clone_from(&planned.people);
+                self.signers.clone_from(&planned.signers);
+            }
             RunEvent::Started {
                 by,
                 attended,

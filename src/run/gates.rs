@@ -1,7 +1,6 @@
 //! Gates: steps that wait for people. Who may decide, what counts, and what follows (reliability
 //! contract 2.13). A decision that does not count changes nothing, and is refused with its reason.
 
-
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use sha2::{Digest, Sha256};

@@ -10,6 +10,7 @@
 mod answer;
 mod apply;
 mod back;
+mod closing;
 mod course;
 mod decide;
 mod doubt;
@@ -27,6 +28,7 @@ mod scope;
 mod state;
 mod voters;
 
+pub use closing::Probes;
 pub use effect::{Decision, Effect};
 pub use input::{Input, InputKind};
 pub use orders::allowed;

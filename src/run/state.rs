@@ -57,6 +57,8 @@ pub struct RunState {
     pub(super) gates: HashMap<StepKey, GateState>,
     /// Roles, and who has them.
     pub(super) people: Vec<Person>,
+    /// Keys that may sign, in the form of an `allowed_signers` file.
+    pub(super) signers: String,
     /// Logins that carried it on.
     pub(super) operators: HashSet<String>,
     /// Whether the engine waits for people.
@@ -135,6 +137,7 @@ impl RunState {
             accepted: HashSet::new(),
             gates: HashMap::new(),
             people: Vec::new(),
+            signers: String::new(),
             operators: HashSet::new(),
             attended: false,
             guide: Guide::default(),
@@ -153,6 +156,25 @@ impl RunState {
     /// What it runs.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Keys that may sign, in the form of an `allowed_signers` file.
+    pub fn signers(&self) -> &str {
+        &self.signers
+    }
+
+    /// Roles that a person has.
+    pub fn roles_of<'a>(&'a self, who: &'a str) -> impl Iterator<Item = &'a str> {
+        let theirs = move |person: &&Person| person.who.as_deref() == Some(who);
+        self.people
+            .iter()
+            .filter(theirs)
+            .map(|person| person.role.as_str())
     }
 
     /// Where it stands.

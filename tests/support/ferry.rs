@@ -231,7 +231,6 @@ impl Going {
     }
 
     /// Waits at most so long, and says whether it is over.
-    #[cfg(feature = "failpoints")]
     pub fn is_over_within(&mut self, longest: Duration) -> bool {
         let until = Instant::now() + longest;
         while self.child.try_wait().unwrap().is_none() {

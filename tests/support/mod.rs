@@ -1,9 +1,11 @@
 //! What the tests stand on: private servers, contexts, the builder that runs the binary.
 
 pub mod check;
+pub mod chromium;
 pub mod context;
 pub mod demo;
 pub mod ferry;
+pub mod keys;
 pub mod mariadb;
 pub mod ports;
 pub mod postgres;

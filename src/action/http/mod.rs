@@ -10,6 +10,7 @@ mod json;
 mod judge;
 mod params;
 mod request;
+mod tell;
 mod words;
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ use crate::runbook::{Spec, TargetKind};
 
 pub use client::Pool;
 pub use params::Params;
+pub use tell::tell;
 
 /// The actions of this folder.
 pub const ACTIONS: &[&dyn Action] = &[&Http];
