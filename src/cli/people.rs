@@ -43,7 +43,8 @@ pub(super) fn bind(
         })?;
         bound.insert(name.clone(), who);
     }
-    for (_, step) in runbook.steps() {
+    let sure = runbook.steps();
+    for (_, step) in sure.filter(|(phase, step)| is_sure(runbook, *phase, step)) {
         reachable(runbook, step, &bound)?;
     }
     Ok(bound)
@@ -68,10 +69,16 @@ fn by(step: &Step) -> Option<(Names, usize)> {
     }
 }
 
+/// Whether a step comes in any case: one that a condition may leave out holds nobody up.
+fn is_sure(runbook: &Runbook, phase: usize, step: &Step) -> bool {
+    step.when.is_none() && runbook.phases[phase].when.is_none()
+}
+
 /// Roles that some step waits for, in the order of the runbook.
 fn needed(runbook: &Runbook) -> Vec<&RoleDef> {
     let named: BTreeSet<String> = runbook
         .steps()
+        .filter(|(phase, step)| is_sure(runbook, *phase, step))
         .filter_map(|(_, step)| by(step))
         .flat_map(|(names, _)| names.0)
         .collect();
