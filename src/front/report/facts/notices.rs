@@ -1,6 +1,6 @@
 //! What must not be overlooked in a report, with stable codes.
 
-use crate::event::UndoKind;
+use crate::event::{Stage, UndoKind};
 use crate::view::{ItemStatus, RunView, StepStatus, StepView};
 
 /// Something that a reader must not overlook.
@@ -24,6 +24,10 @@ pub(in super::super) fn notices(view: &RunView) -> Vec<Notice> {
         });
     };
     place(view, &mut say);
+    for role in view.unsigned(Stage::Before) {
+        let text = "the runbook asks for this signature before the run begins, and it is not there";
+        say("not_signed_before", role, text.into());
+    }
     people(view, &mut say);
     if let Some(rollback) = &view.rollback {
         for one in &rollback.not_undone {
