@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::check::{Checked, check, check_within};
+use crate::support::ferry::Ferry;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -592,4 +593,18 @@ fn is_code(text: &str) -> bool {
     text.len() == 4
         && text.starts_with(['F', 'L'])
         && text.bytes().skip(1).all(|byte| byte.is_ascii_digit())
+}
+
+// D03
+
+#[test]
+fn an_error_says_nothing_that_a_terminal_would_obey() {
+    for command in ["check", "plan", "run"] {
+        let ran = Ferry::new()
+            .command(&[command, "nowhere\x1b]0;pwn\x07\x1b[2J.html"])
+            .run();
+        assert_ne!(ran.code, 0);
+        assert!(ran.stderr.contains("nowhere"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains(['\x1b', '\x07']), "{:?}", ran.stderr);
+    }
 }

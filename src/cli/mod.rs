@@ -182,18 +182,21 @@ fn print(error: &CommandError) {
         ("", "", "")
     };
     let mut stderr = stderr.lock();
-    let _ = writeln!(
-        stderr,
-        "{red}error{plain}: {}",
-        crate::secret::mask_places(&error.message)
-    );
+    let _ = writeln!(stderr, "{red}error{plain}: {}", harmless(&error.message));
     for hint in &error.hints {
-        let _ = writeln!(
-            stderr,
-            "{bold}hint{plain}: {}",
-            crate::secret::mask_places(hint)
-        );
+        let _ = writeln!(stderr, "{bold}hint{plain}: {}", harmless(hint));
     }
+}
+
+/// A text as a terminal may have it: passwords by their place hidden, and nothing in it that a terminal
+/// would obey. It may hold what a file from elsewhere says.
+fn harmless(text: &str) -> String {
+    let masked = crate::secret::mask_places(text);
+    let lines: Vec<_> = masked
+        .split('\n')
+        .map(crate::front::escape::shown)
+        .collect();
+    lines.join("\n")
 }
 
 /// Writes an answer to standard output.
@@ -212,7 +215,8 @@ fn note(text: &str) {
 
 /// Writes a line to standard error; nobody to read it is no failure.
 fn say(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let lines: Vec<_> = line.split('\n').map(crate::front::escape::shown).collect();
+    let _ = writeln!(std::io::stderr().lock(), "{}", lines.join("\n"));
 }
 
 /// Makes this process fit to carry a run out; after everything that was given to it by the number of

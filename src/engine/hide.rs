@@ -116,27 +116,38 @@ fn operator(mut event: OperatorEvent, masker: &Masker) -> OperatorEvent {
 /// What people typed, in the order itself. A signature over words that are hidden here does not fit any
 /// more: better that than a secret in the journal.
 fn words_of(order: &mut Order, masker: &Masker) {
-    let optional = |text: &mut Option<String>| {
-        if let Some(text) = text {
-            *text = bounded(hidden(text, masker));
-        }
-    };
+    let said = |text: &mut String| *text = bounded(hidden(text, masker));
+    let optional = |text: &mut Option<String>| text.iter_mut().for_each(said);
     match order {
-        Order::Approve { vote, .. } | Order::Reject { vote, .. } => optional(&mut vote.comment),
+        Order::Approve { vote, .. } | Order::Reject { vote, .. } => {
+            said(&mut vote.who);
+            optional(&mut vote.comment);
+        }
         Order::Confirm { confirmation, .. } => {
+            said(&mut confirmation.who);
             optional(&mut confirmation.note);
+            if let Some(file) = &mut confirmation.file {
+                said(&mut file.name);
+            }
             for value in confirmation.values.values_mut() {
                 *value = masker.json(value.take());
             }
         }
-        Order::Note { note } => note.text = bounded(hidden(&note.text, masker)),
-        Order::Sign { signature } => optional(&mut signature.comment),
+        Order::Note { note } => {
+            said(&mut note.who);
+            said(&mut note.text);
+        }
+        Order::Sign { signature } => {
+            said(&mut signature.who);
+            optional(&mut signature.comment);
+        }
         Order::CloseOut { close_out } => {
             let evidence = std::mem::take(&mut close_out.evidence);
             close_out.evidence = evidence
                 .into_iter()
                 .map(|one| masked(one, masker))
                 .collect();
+            said(&mut close_out.who);
             optional(&mut close_out.comment);
         }
         _ => {}
