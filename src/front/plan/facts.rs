@@ -7,6 +7,7 @@ use super::super::text::{clip, numbered};
 use crate::event::UndoKind;
 use crate::graph::Schedule;
 use crate::plan::{Plan, undo_kind};
+use crate::runbook::gate::Gate;
 use crate::runbook::model::{ActionUse, Items, Step};
 use crate::runbook::units::human;
 
@@ -108,7 +109,7 @@ fn risks(plan: &Plan, total: f64) -> Vec<Risk> {
         risk(
             "no_timeout",
             "may take up to 1h before they are ended: no `timeout`",
-            that(&|step| step.timeout.is_none()),
+            that(&|step| step.timeout.is_none() && Gate::of(step).is_none()),
         ),
         risk(
             "said_read_only",
