@@ -148,6 +148,17 @@ fn stage(args: &Args, view: &RunView) -> Result<Stage, CommandError> {
             format!("the run `{}` is {status}: {why}", view.id),
         )
     };
+    // a later word that it may begin would only look as if somebody had let it
+    if args.stage.is_none_or(|stage| matches!(stage, When::Before))
+        && !view.is_closed()
+        && view.changed_seq.is_some()
+    {
+        let why =
+            "a step has begun to change something, and it is too late to sign that it may begin";
+        return Err(
+            refused(why).hint("when it is over it can be signed for after: `--stage after`")
+        );
+    }
     match (args.stage, view.is_closed()) {
         (None | Some(When::Before), false) => Ok(Stage::Before),
         (None | Some(When::After), true) => Ok(Stage::After),

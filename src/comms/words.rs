@@ -148,7 +148,12 @@ impl Teller {
             }
             Occasion::Failed => format!("failed: {why}"),
             Occasion::RollbackStarted => format!("goes back, because of {why}"),
-            Occasion::RolledBack => "everything is taken back".into(),
+            Occasion::RolledBack => match &self.view.rollback {
+                Some(back) if !back.is_whole() => {
+                    "went back, and not everything is taken back: see the report".into()
+                }
+                _ => "everything is taken back".into(),
+            },
             Occasion::RollbackFailed => "going back failed: people are needed".into(),
             Occasion::Waiting => format!("stands still: {why}"),
             Occasion::Finished => format!("is over: {why}"),

@@ -1,7 +1,7 @@
 //! What is left to do after a run: signatures that are missing, criteria that nobody has judged.
 
-use super::{PhaseStatus, RunView};
-use crate::event::{CloseOut, Criterion, RunStatus, Stage};
+use super::{PhaseStatus, PhaseView, RunView, StepStatus, StepView};
+use crate::event::{CloseOut, Criterion, RunStatus, Signature, SkipReason, Stage};
 use crate::expr::Verdict;
 
 /// A success criterion and where it stands.
@@ -36,19 +36,34 @@ impl RunView {
         self.status.is_over() && self.status != RunStatus::Waiting
     }
 
+    /// Whether a signature is still under what it was given for: one for after the run stands under
+    /// its end, and not under an end that the run went on from.
+    pub fn is_under_its_end(&self, signature: &Signature) -> bool {
+        match signature.stage {
+            Stage::Before => true,
+            Stage::After => self.ended_seq.is_some_and(|end| signature.seq >= end),
+        }
+    }
+
+    /// Whether a signature that it may begin came when a step had begun to change something.
+    pub fn is_late(&self, signature: &Signature) -> bool {
+        let changed = self.changed_seq;
+        signature.stage == Stage::Before && changed.is_some_and(|seq| signature.seq >= seq)
+    }
+
     /// Roles whose signature is asked for and not there. One under an end that the run went on from
     /// does not count.
     pub fn unsigned(&self, stage: Stage) -> Vec<&str> {
         let sign_off = &self.header.sign_off;
-        let (asked, since) = match stage {
-            Stage::Before => (&sign_off.before, i64::MIN),
-            Stage::After => (&sign_off.after, self.ended_at.unwrap_or(i64::MAX)),
+        let asked = match stage {
+            Stage::Before => &sign_off.before,
+            Stage::After => &sign_off.after,
         };
         let signed = self.signatures();
         let has = |role: &str| {
-            signed
-                .iter()
-                .any(|(at, _, one)| one.role == role && one.stage == stage && *at >= since)
+            signed.iter().any(|(_, _, one)| {
+                one.role == role && one.stage == stage && self.is_under_its_end(one)
+            })
         };
         let missing = asked.iter().map(String::as_str);
         missing.filter(|role| !has(role)).collect()
@@ -85,15 +100,52 @@ impl RunView {
 }
 
 impl RunView {
-    /// What a phase makes of a criterion: it is met when the phase passed without waivers, and the run
-    /// did not go back.
-    fn by_phase(&self, name: &str) -> Option<Verdict> {
+    /// Why a phase that is over is no proof: waivers, failures that were tolerated, or that none of its
+    /// steps ran. A step whose `done_when` holds was proven by that.
+    pub fn phase_reservation(&self, phase: &PhaseView) -> Option<String> {
+        let of_it = |step: &str| {
+            self.phase_of(step)
+                .is_some_and(|one| one.name == phase.name)
+        };
+        let quoted = |names: Vec<String>| {
+            let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+            names.join(", ")
+        };
+        let waived: Vec<_> = self.waived_steps().map(|one| one.subject).collect();
+        let waived: Vec<_> = waived.into_iter().filter(|name| of_it(name)).collect();
+        if !waived.is_empty() {
+            return Some(format!("with waivers about {}", quoted(waived)));
+        }
+        let steps: Vec<_> = self
+            .steps_of(phase)
+            .iter()
+            .flat_map(StepView::named)
+            .collect();
+        let tolerated = steps
+            .iter()
+            .filter(|(_, step)| step.status == StepStatus::Tolerated);
+        let tolerated: Vec<_> = tolerated.map(|(name, _)| name.clone()).collect();
+        if !tolerated.is_empty() {
+            return Some(format!(
+                "with failures that were tolerated: {}",
+                quoted(tolerated)
+            ));
+        }
+        let left_out = |step: &StepView| {
+            let there = matches!(step.skipped.as_deref(), Some(SkipReason::AlreadyDone(_)));
+            step.status == StepStatus::Skipped && !there
+        };
+        let none = steps.iter().all(|(_, step)| left_out(step));
+        none.then(|| "and none of its steps ran".to_owned())
+    }
+
+    /// What a phase makes of a criterion: it is met when the phase passed without reservations, and the
+    /// run did not go back.
+    pub(super) fn by_phase(&self, name: &str) -> Option<Verdict> {
         let phase = self.phases.iter().find(|phase| phase.name == name)?;
-        let of_it = |step: &str| self.phase_of(step).is_some_and(|one| one.name == name);
-        let waived = || self.waivers().iter().any(|one| of_it(&one.subject));
         Some(match self.phase_status(phase) {
             PhaseStatus::Done if self.rollback.is_some() => Verdict::Fail,
-            PhaseStatus::Done if waived() => Verdict::Inconclusive,
+            PhaseStatus::Done if self.phase_reservation(phase).is_some() => Verdict::Inconclusive,
             PhaseStatus::Done => Verdict::Pass,
             PhaseStatus::Skipped => Verdict::Inconclusive,
             PhaseStatus::Failed | PhaseStatus::Stopped => Verdict::Fail,

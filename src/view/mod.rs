@@ -86,6 +86,10 @@ pub struct RunView {
     pub snapshots: Vec<SnapshotSet>,
     /// Where the clock went back: the event, and by how many milliseconds.
     pub clock_back: Vec<(u64, u64)>,
+    /// The event of its last end; `None` while it is on its way.
+    pub ended_seq: Option<u64>,
+    /// The event by which a step that changes something started first.
+    pub changed_seq: Option<u64>,
     waived: Vec<Waiver>,
     lean: bool,
     index: HashMap<String, usize>,
@@ -252,6 +256,7 @@ impl RunView {
             RunEvent::Finished { status } => {
                 self.status = *status;
                 self.ended_at = Some(at);
+                self.ended_seq = Some(self.last_seq);
                 if !status.is_parked() {
                     self.close_gates();
                     self.asked.clear();

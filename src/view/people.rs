@@ -2,10 +2,10 @@
 
 use super::{RunView, StepStatus};
 use crate::event::{
-    Answer, Brief, CloseOut, How, Note, OperatorEvent, Order, Question, Resolution, RollbackEvent,
-    RunOptions, RunStatus, Signature, SkipReason, StepEvent, Vote,
+    Answer, Brief, CloseOut, Criterion, How, Note, OperatorEvent, Order, Question, Resolution,
+    RollbackEvent, RunOptions, RunStatus, Signature, SkipReason, StepEvent, Vote,
 };
-use crate::expr::Evidence;
+use crate::expr::{Evidence, Verdict};
 
 /// Something that a person has to answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,8 @@ pub struct Asked {
 /// Something that a person ordered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ordered {
+    /// The event that records it.
+    pub seq: u64,
     /// When, in milliseconds since the Unix epoch.
     pub at: i64,
     /// Login name.
@@ -66,6 +68,7 @@ impl RunView {
             self.take_order(order);
         }
         self.orders.push(Ordered {
+            seq: self.last_seq,
             at,
             by: by.clone(),
             order: order.clone(),
@@ -82,6 +85,7 @@ impl RunView {
                     return;
                 }
                 self.ended_at = None;
+                self.ended_seq = None;
                 let back = self.ordered_back();
                 if self.rollback.is_none() && !back {
                     self.failure = None;
@@ -101,6 +105,7 @@ impl RunView {
             Order::Rollback => {
                 self.stopping = None;
                 self.ended_at = None;
+                self.ended_seq = None;
                 self.status = match self.rollback {
                     Some(_) => RunStatus::RollingBack,
                     None => RunStatus::Running,
@@ -272,6 +277,54 @@ pub struct Waiver {
 impl RunView {
     /// All waivers, in the order in which they were given.
     pub fn waivers(&self) -> Vec<Waiver> {
+        let mut all: Vec<_> = self.waived_steps().collect();
+        if let Some(engine) = self
+            .engines
+            .first()
+            .filter(|_| self.header.options.no_rollback)
+        {
+            all.push(Waiver {
+                at: engine.at,
+                what: "started without going back",
+                subject: String::new(),
+                by: engine.by.clone(),
+                reason: "`--no-rollback`".into(),
+            });
+        }
+        all.extend(self.overruled());
+        all.sort_by_key(|waiver| waiver.at);
+        all
+    }
+
+    /// Criteria that somebody let pass by hand against what was judged before, or against their phase.
+    fn overruled(&self) -> Vec<Waiver> {
+        let said = self.close_outs();
+        let against = |at: usize, one: &CloseOut| {
+            let before = said[..at].iter().map(|(_, _, one)| *one);
+            let mut before = before.filter(|other| other.criterion == one.criterion);
+            let of = |own: &&Criterion| own.id == one.criterion;
+            let criterion = self.header.criteria.iter().find(of);
+            let phase = criterion.and_then(|own| own.phase.as_deref());
+            let phase = phase.and_then(|name| self.by_phase(name));
+            phase.is_some_and(|found| found != Verdict::Pass)
+                || before.any(|other| other.verdict != Verdict::Pass)
+        };
+        let by_hand = |one: &CloseOut| one.evidence.is_empty() && one.verdict == Verdict::Pass;
+        let found = said.iter().enumerate();
+        let found = found.filter(|(at, (_, _, one))| by_hand(one) && against(*at, one));
+        found
+            .map(|(_, (at, by, one))| Waiver {
+                at: *at,
+                what: "criterion passed by hand",
+                subject: one.criterion.clone(),
+                by: (*by).to_owned(),
+                reason: one.comment.clone().unwrap_or_default(),
+            })
+            .collect()
+    }
+
+    /// What was waived about steps and the run as it went on, in the order of their kinds.
+    pub(super) fn waived_steps(&self) -> impl Iterator<Item = Waiver> {
         let mut all = self.waived.clone();
         for one in self.orders.iter().filter(|one| one.refused.is_none()) {
             let (what, subject) = match &one.order {
@@ -300,8 +353,7 @@ impl RunView {
                 });
             }
         }
-        all.sort_by_key(|waiver| waiver.at);
-        all
+        all.into_iter()
     }
 
     /// Keeps what a person waived in the words of a step event.

@@ -5,6 +5,7 @@ use super::step::AttemptFailed;
 use crate::event::{
     NotUndone, Part, Report, Resolution, RollbackEvent, RollbackItem, RunFailure, RunStatus,
 };
+use crate::expr::Verdict;
 
 /// The way back.
 #[derive(Clone, Debug)]
@@ -90,6 +91,23 @@ impl RollbackView {
             .peekable();
         items.peek()?;
         Some(items.all(|item| matches!(item.status, ItemStatus::Done | ItemStatus::Skipped)))
+    }
+
+    /// Whether nothing is left: nothing that changed the world stays, and no item failed, was held back
+    /// or waived, or is still ahead.
+    pub fn is_whole(&self) -> bool {
+        let well =
+            |one: &RollbackItemView| matches!(one.status, ItemStatus::Done | ItemStatus::Skipped);
+        self.not_undone.is_empty() && self.items.iter().all(well)
+    }
+
+    /// Whether it was proven: something of `rollback.verify` is done, and an expectation of it passed.
+    pub fn is_verified(&self) -> bool {
+        let passed = |one: &Report| one.evidence.iter().any(|one| one.verdict == Verdict::Pass);
+        self.items.iter().any(|one| {
+            let proven = one.report.as_deref().is_some_and(passed);
+            one.item.part == Part::Verify && one.status == ItemStatus::Done && proven
+        })
     }
 
     /// How many items are over, and how many there are.

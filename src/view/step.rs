@@ -343,6 +343,9 @@ impl RunView {
         };
         let lean = self.lean;
         let step = &mut self.steps[place];
+        if step.outline.changes && matches!(event, StepEvent::Started { .. }) {
+            self.changed_seq.get_or_insert(self.last_seq);
+        }
         let before = step.status;
         match item {
             None => step.apply(event, at, lean),

@@ -80,13 +80,13 @@ fn note(kind: NoteKind, text: &str, step: Option<&str>) -> OperatorEvent {
     order("ops", Order::Note { note }, None)
 }
 
-fn sign(role: &str, who: &str, stage: Stage, key: Option<&str>) -> OperatorEvent {
+fn sign(role: &str, who: &str, stage: Stage, key: Option<&str>, seq: u64) -> OperatorEvent {
     let signature = Box::new(Signature {
         who: who.into(),
         role: role.into(),
         stage,
         comment: key.map(|_| "as rehearsed".to_owned()),
-        seq: 2,
+        seq,
         head: "9f".repeat(32),
         ssh: key.map(|_| "-----BEGIN SSH SIGNATURE-----".to_owned()),
         key: key.map(str::to_owned),
@@ -137,56 +137,57 @@ pub(crate) fn signed() -> Vec<Event> {
         confirmation,
     };
     let story = Story::new().tell(RunEvent::Planned(Box::new(with_people())));
-    let story = beginning_of(story.tell(sign("lead", "ana", Stage::Before, Some("SHA256:abcdef"))))
-        .tell(asked("maintenance", Question::Approval))
-        .tell(order("ops", approve, None))
-        .done("maintenance", report(900, ""))
-        .after(1_000)
-        .done("restart[1]", report(1_000, "./ops/appctl restart 2"))
-        .tell(StepEvent::Resolved {
-            step: "restart[0]".into(),
-            attempt: 1,
-            how: How::Person {
-                by: "ops".into(),
-                reason: "seen running".into(),
-            },
-            to: Resolution::Done,
-        })
-        .tell(StepEvent::Diagnosed {
-            step: "restart[0]".into(),
-            looks: vec![Look {
-                what: "redis PING".into(),
-                ok: true,
-                seen: "PONG".into(),
-            }],
-        })
-        .tell(order(
-            "ops",
-            Order::Answer {
+    let story =
+        beginning_of(story.tell(sign("lead", "ana", Stage::Before, Some("SHA256:abcdef"), 1)))
+            .tell(asked("maintenance", Question::Approval))
+            .tell(order("ops", approve, None))
+            .done("maintenance", report(900, ""))
+            .after(1_000)
+            .done("restart[1]", report(1_000, "./ops/appctl restart 2"))
+            .tell(StepEvent::Resolved {
+                step: "restart[0]".into(),
+                attempt: 1,
+                how: How::Person {
+                    by: "ops".into(),
+                    reason: "seen running".into(),
+                },
+                to: Resolution::Done,
+            })
+            .tell(StepEvent::Diagnosed {
+                step: "restart[0]".into(),
+                looks: vec![Look {
+                    what: "redis PING".into(),
+                    ok: true,
+                    seen: "PONG".into(),
+                }],
+            })
+            .tell(order(
+                "ops",
+                Order::Answer {
+                    step: "login".into(),
+                    answer: Answer::Skip,
+                    code: None,
+                },
+                Some("checked by hand"),
+            ))
+            .tell(StepEvent::Skipped {
                 step: "login".into(),
-                answer: Answer::Skip,
-                code: None,
-            },
-            Some("checked by hand"),
-        ))
-        .tell(StepEvent::Skipped {
-            step: "login".into(),
-            reason: SkipReason::Person {
-                by: "ops".into(),
-                reason: "checked by hand".into(),
-            },
-        })
-        .tell(order("ops", confirm, None))
-        .tell(note(
-            NoteKind::Issue,
-            "the pager was silent",
-            Some("restart"),
-        ))
-        .tell(note(
-            NoteKind::Lesson,
-            "tell the on-call engineer earlier",
-            None,
-        ));
+                reason: SkipReason::Person {
+                    by: "ops".into(),
+                    reason: "checked by hand".into(),
+                },
+            })
+            .tell(order("ops", confirm, None))
+            .tell(note(
+                NoteKind::Issue,
+                "the pager was silent",
+                Some("restart"),
+            ))
+            .tell(note(
+                NoteKind::Lesson,
+                "tell the on-call engineer earlier",
+                None,
+            ));
     let close_out = Box::new(CloseOut {
         criterion: "short_term".into(),
         verdict: Verdict::Pass,
@@ -198,12 +199,14 @@ pub(crate) fn signed() -> Vec<Event> {
         )],
         comment: None,
     });
-    snapshots(story, Moment::After, 0)
+    let story = snapshots(story, Moment::After, 0)
         .tell(RunEvent::Finished {
             status: RunStatus::Succeeded,
         })
         .after(3_600_000)
-        .tell(order("ops", Order::CloseOut { close_out }, None))
-        .tell(sign("lead", "ana", Stage::After, None))
+        .tell(order("ops", Order::CloseOut { close_out }, None));
+    let last = story.events.len() as u64;
+    story
+        .tell(sign("lead", "ana", Stage::After, None, last))
         .events
 }

@@ -1,6 +1,5 @@
 //! What makes a run a success, and what a signature under it rests on.
 
-use super::evidence_of;
 use crate::event::{Criterion, Horizon, RunStatus};
 use crate::expr::{Evidence, Verdict};
 use crate::view::{PhaseStatus, RunView};
@@ -122,23 +121,13 @@ fn by_phase(view: &RunView, name: &str) -> (State, String) {
         return (State::Inconclusive, "there is no such phase".into());
     };
     let back = view.rollback.is_some();
-    let waived = view.waivers().into_iter().map(|one| one.subject);
-    let of_it = |step: &String| view.phase_of(step).is_some_and(|one| one.name == name);
-    let waived: Vec<_> = waived
-        .filter(of_it)
-        .map(|step| format!("`{step}`"))
-        .collect();
     let status = view.phase_status(phase);
     match status {
         PhaseStatus::Done if back => (State::NotMet, "it passed, and the run went back".into()),
-        PhaseStatus::Done if !waived.is_empty() => (
-            State::Inconclusive,
-            format!(
-                "the phase is over, with waivers about {}",
-                waived.join(", ")
-            ),
-        ),
-        PhaseStatus::Done => (State::Met, "the phase passed".into()),
+        PhaseStatus::Done => match view.phase_reservation(phase) {
+            Some(why) => (State::Inconclusive, format!("the phase is over, {why}")),
+            None => (State::Met, "the phase passed".into()),
+        },
         PhaseStatus::Skipped => (State::Inconclusive, "the phase was left out".into()),
         PhaseStatus::Failed => (State::NotMet, "the phase failed".into()),
         PhaseStatus::Stopped => (State::NotMet, "the phase did not come to its end".into()),
@@ -165,8 +154,9 @@ pub(in super::super) fn checks(view: &RunView) -> Vec<(String, Option<bool>)> {
         _ => format!("{doubts} steps are in doubt"),
     };
     all.push((text, known(doubts == 0)));
-    if view.rollback.is_some() {
+    if let Some(back) = &view.rollback {
         let well = matches!(view.status, RunStatus::RolledBack | RunStatus::Cancelled);
+        let well = well && back.is_whole();
         all.push(("what was changed is taken back".into(), known(well)));
     }
     all.extend(criteria_met(view));
@@ -191,13 +181,7 @@ fn phases_over(view: &RunView) -> (String, Option<bool>) {
 }
 
 fn expectations_passed(view: &RunView) -> (String, Option<bool>) {
-    let (mut judged, mut passed) = (0, 0);
-    for (_, step) in view.each_step() {
-        for one in evidence_of(step) {
-            judged += 1;
-            passed += usize::from(one.verdict == Verdict::Pass);
-        }
-    }
+    let (judged, passed) = super::verdicts(view);
     let text = format!("{passed} of {judged} expectations passed");
     (text, (judged > 0).then_some(passed == judged))
 }

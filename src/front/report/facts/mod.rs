@@ -14,28 +14,25 @@ pub(super) use self::snapshots::{Compared, snapshots};
 pub(super) use self::times::{Budget, Planned, budgets, end, planned};
 
 use crate::event::{RunStatus, SkipReason};
-use crate::expr::Evidence;
-use crate::view::{RunView, StepView};
+use crate::expr::{Evidence, Verdict};
+use crate::view::{RunView, StepStatus, StepView};
 
 /// The verdict in a sentence.
 pub(super) fn verdict(view: &RunView) -> String {
-    let told = match view.status {
+    let told: &str = match view.status {
         RunStatus::Planned => "nothing has started",
         RunStatus::Running => "the run has not ended",
         RunStatus::Waiting => {
             "it was stopped before its end; what was done stays done, and a person has to go on"
         }
         RunStatus::RollingBack => "going back has not ended",
-        RunStatus::Succeeded => match judged(view) {
-            true => "every phase is over and every expectation was met",
-            false => "every phase is over; no expectation was judged",
-        },
+        RunStatus::Succeeded => &success(view),
         RunStatus::Failed => "it failed and was left where it stood",
         RunStatus::RolledBack => match &view.rollback {
             Some(back) if back.not_undone.is_empty() && back.items.is_empty() => {
                 "it failed, and there was nothing to take back"
             }
-            Some(back) if back.not_undone.is_empty() => "it failed; everything was taken back",
+            Some(back) if back.is_whole() => "it failed; everything was taken back",
             _ => "it failed; it was taken back except for what is named below",
         },
         RunStatus::RollbackFailed => "it failed, and going back failed too: see what is left",
@@ -59,9 +56,37 @@ fn were(count: usize, noun: &str) -> String {
     }
 }
 
-fn judged(view: &RunView) -> bool {
-    view.each_step()
-        .any(|(_, step)| step.report.iter().any(|report| !report.evidence.is_empty()))
+/// What is said of a run that came to its end well: no better than its verdicts are.
+fn success(view: &RunView) -> String {
+    let (judged, passed) = verdicts(view);
+    let failed = judged - passed;
+    let bad = |step: &&StepView| step.status == StepStatus::Tolerated;
+    let steps = view.each_step().filter(|(_, step)| bad(&step)).count();
+    match (judged, failed, steps) {
+        (0, _, 0) => "every phase is over; no expectation was judged".into(),
+        (_, 0, 0) => "every phase is over and every expectation was met".into(),
+        (_, 0, _) => {
+            format!(
+                "every phase is over; {} tolerated or accepted",
+                were(steps, "failed step")
+            )
+        }
+        _ => format!(
+            "every phase is over; {failed} of {judged} expectations failed and were tolerated or accepted"
+        ),
+    }
+}
+
+/// How many expectations were judged, and how many of them passed.
+pub(super) fn verdicts(view: &RunView) -> (usize, usize) {
+    let (mut judged, mut passed) = (0, 0);
+    for (_, step) in view.each_step() {
+        for one in evidence_of(step) {
+            judged += 1;
+            passed += usize::from(one.verdict == Verdict::Pass);
+        }
+    }
+    (judged, passed)
 }
 
 /// What was expected of a step, and what came of it; also what let it be left out as done already.

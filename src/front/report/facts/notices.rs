@@ -1,7 +1,9 @@
 //! What must not be overlooked in a report, with stable codes.
 
-use crate::event::{Stage, UndoKind};
-use crate::view::{ItemStatus, RunView, StepStatus, StepView};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::{Part, Stage, UndoKind};
+use crate::view::{ItemStatus, RollbackItemView, RunView, StepStatus, StepView};
 
 /// Something that a reader must not overlook.
 pub(in super::super) struct Notice {
@@ -51,13 +53,16 @@ pub(in super::super) fn notices(view: &RunView) -> Vec<Notice> {
                 _ => {}
             }
         }
-        if !rollback
-            .items
-            .iter()
-            .any(|item| item.item.part == crate::event::Part::Verify)
-        {
-            let text =
-                "nothing was verified after going back: the runbook has no `rollback.verify`";
+        if !rollback.is_verified() {
+            let has = |item: &RollbackItemView| item.item.part == Part::Verify;
+            let text = match rollback.items.iter().any(has) {
+                true => {
+                    "nothing was proven after going back: no expectation of `rollback.verify` passed"
+                }
+                false => {
+                    "nothing was verified after going back: the runbook has no `rollback.verify`"
+                }
+            };
             say("rollback_unverified", "", text.into());
         }
     }
@@ -88,7 +93,62 @@ pub(in super::super) fn notices(view: &RunView) -> Vec<Notice> {
             "the run was told not to go back after a failure".into(),
         );
     }
+    signatures(view, &mut say);
+    one_login(view, &mut say);
+    // lists are cut at their end
+    notices.sort_by_key(|one| weight(one.code));
     notices
+}
+
+/// How far behind it stands: what may still be wrong in the world, what is missing or was decided by
+/// people, and what is to be known beside.
+fn weight(code: &str) -> u8 {
+    match code {
+        "rehearsal" | "environment" => 0,
+        "in_doubt"
+        | "not_undone"
+        | "undo_failed"
+        | "undo_held"
+        | "waived"
+        | "asked"
+        | "rollback_unverified" => 1,
+        "not_signed_before" | "signed_late" | "signed_earlier_end" | "votes_of_one_login"
+        | "no_rollback" | "tolerated" => 2,
+        "resolved" | "stopped" | "clock_back" | "ordered" => 3,
+        _ => 4,
+    }
+}
+
+/// Signatures that are not what they were asked for.
+fn signatures(view: &RunView, say: &mut impl FnMut(&'static str, &str, String)) {
+    for (_, _, one) in view.signatures() {
+        if view.is_late(one) {
+            let text =
+                "it was signed that the run may begin when a step had begun to change something";
+            say("signed_late", &one.role, text.into());
+        }
+        if !view.is_under_its_end(one) {
+            let text = "signed under an earlier end: the run went on afterwards";
+            say("signed_earlier_end", &one.role, text.into());
+        }
+    }
+}
+
+/// Several votes on one question that one login gave without keys may all be one person's.
+fn one_login(view: &RunView, say: &mut impl FnMut(&'static str, &str, String)) {
+    let mut given: BTreeMap<(&str, &str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for (_, login, (step, _, vote)) in view.votes() {
+        if vote.signature.is_none() {
+            let whose = given.entry((step, vote.nonce.as_str(), login)).or_default();
+            whose.insert(vote.who.as_str());
+        }
+    }
+    for ((step, _, login), names) in given.into_iter().filter(|(_, names)| names.len() > 1) {
+        let names: Vec<_> = names.into_iter().collect();
+        let names = names.join(", ");
+        let text = format!("the votes of {names} came from one login, {login}, without keys");
+        say("votes_of_one_login", step, text);
+    }
 }
 
 /// Where it ran, when that is not what the runbook says.

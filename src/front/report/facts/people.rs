@@ -108,6 +108,10 @@ pub(in super::super) struct Line<'a> {
     pub(in super::super) person: Option<&'a Person>,
     /// When, by which login, and the signature.
     pub(in super::super) signed: Option<(i64, &'a str, &'a Signature)>,
+    /// The event that records the signature; 0 without one.
+    pub(in super::super) seq: u64,
+    /// Whether it is under an end that the run went on from: then it is no sign-off of this one.
+    pub(in super::super) earlier: bool,
 }
 
 /// The lines of one stage.
@@ -125,37 +129,39 @@ pub(in super::super) fn sign_off(view: &RunView) -> [Block<'_>; 2] {
 
 fn block(view: &RunView, stage: Stage) -> Block<'_> {
     let people = &view.header.people;
-    let person = |role: &str| people.iter().find(|one| one.role == role);
+    let line = |role: &'_ str| people.iter().find(|one| one.role == role);
     let asked = match stage {
         Stage::Before => &view.header.sign_off.before,
         Stage::After => &view.header.sign_off.after,
     };
-    let signed = view.signatures();
-    let mut signed: Vec<_> = signed
-        .into_iter()
-        .filter(|(_, _, one)| one.stage == stage)
-        .collect();
+    let taken = view.orders.iter().filter(|one| one.refused.is_none());
+    let signed = taken.filter_map(|one| match &one.order {
+        Order::Sign { signature } if signature.stage == stage => Some(Line {
+            role: &signature.role,
+            person: line(&signature.role),
+            signed: Some((one.at, &one.by, signature)),
+            seq: one.seq,
+            earlier: !view.is_under_its_end(signature),
+        }),
+        _ => None,
+    });
+    let mut signed: Vec<_> = signed.collect();
     let mut lines = Vec::new();
     for role in asked {
-        let line = |signed| Line {
-            role,
-            person: person(role),
-            signed,
-        };
-        let (own, others): (Vec<_>, Vec<_>) = signed
-            .into_iter()
-            .partition(|(_, _, one)| one.role == *role);
+        let (own, others): (Vec<_>, Vec<_>) = signed.into_iter().partition(|one| one.role == role);
         signed = others;
-        match own.is_empty() {
-            true => lines.push(line(None)),
-            false => lines.extend(own.into_iter().map(|one| line(Some(one)))),
+        if own.iter().all(|one| one.earlier) {
+            lines.push(Line {
+                role,
+                person: line(role),
+                signed: None,
+                seq: 0,
+                earlier: false,
+            });
         }
+        lines.extend(own);
     }
-    lines.extend(signed.into_iter().map(|one| Line {
-        role: &one.2.role,
-        person: person(&one.2.role),
-        signed: Some(one),
-    }));
+    lines.extend(signed);
     Block { stage, lines }
 }
 

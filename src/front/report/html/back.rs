@@ -74,7 +74,11 @@ fn proofs(rollback: &RollbackView, page: &mut Page) {
         .items
         .iter()
         .any(|item| item.item.part == Part::Verify);
-    page.say("h3", "", "How it was proven");
+    let title = match rollback.is_verified() {
+        true => "How it was proven",
+        false => "What was judged",
+    };
+    page.say("h3", "", title);
     let rows = rollback.items.iter().flat_map(|item| {
         let each = item.report.iter().flat_map(|one| &one.evidence);
         each.map(|one| (item.item.id.as_str(), one))
@@ -83,6 +87,10 @@ fn proofs(rollback: &RollbackView, page: &mut Page) {
     if !verifies {
         page.tag("p", "").mark(Mark::Odd, "not verified");
         page.prose(": the runbook has no `rollback.verify`.").end();
+    } else if !rollback.is_verified() {
+        page.tag("p", "").mark(Mark::Odd, "not verified");
+        page.prose(": no expectation of `rollback.verify` passed.")
+            .end();
     }
     if rows.is_empty() {
         page.say("p", "", "No expectation was judged on the way back.");
