@@ -78,11 +78,12 @@ impl Comms {
         }
         let mut ways = HashMap::new();
         let mut hidden: Vec<(String, Secret)> = Vec::new();
+        let mut sign_in: Vec<(String, Secret)> = Vec::new();
         for (name, value) in setup.secrets {
             hidden.push((name.clone(), Secret::new(value.clone())));
         }
         for channel in &setup.def.channels {
-            match way(channel, setup) {
+            match way(channel, setup, &mut sign_in) {
                 Ok(way) => {
                     ways.insert(channel.name.value.clone(), way);
                 }
@@ -92,14 +93,20 @@ impl Comms {
                 }
             }
         }
-        // one that is too short to be masked stopped the run before
+        // one that is too short to be masked stopped the run before; of what an address signs in with,
+        // nobody has said so, and it is masked in what servers say alone
+        let known =
+            |one: &(String, Secret)| (one.0.clone(), Secret::new(one.1.expose().to_owned()));
+        let long = |one: &(String, Secret)| Masker::new([known(one)]).is_ok();
+        let of_servers = hidden.iter().chain(sign_in.iter().filter(|one| long(one)));
+        let of_servers = Masker::new(of_servers.map(known)).unwrap_or_default();
         let masker = Masker::new(hidden).unwrap_or_default();
         Some(Self {
             teller: Teller::new(setup.run),
             rules: setup.def.rules.clone(),
             ways,
             mode: setup.mode,
-            courier: Courier::start(setup.undelivered.clone()),
+            courier: Courier::start(setup.undelivered.clone(), of_servers),
             masker,
             undelivered: setup.undelivered.clone(),
         })
@@ -159,7 +166,62 @@ impl Comms {
 fn print(channel: &str, text: &str) {
     use std::io::Write as _;
     // nobody to read it is no failure
+    let (channel, text) = (inert(channel), inert(text));
     let _ = writeln!(io::stderr().lock(), "comms `{channel}`: {text}");
+}
+
+/// A text on one line, in which nothing moves the cursor, hides a word or changes the order.
+fn inert(text: &str) -> String {
+    let harmful = |c: char| {
+        c.is_control()
+            || matches!(
+                c,
+                '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                    | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+                    | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
+            )
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match harmful(c) {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+/// What an address signs in with: as it is written, and as the server gets it.
+fn sign_in(address: &str, found: &mut Vec<(String, Secret)>) {
+    let Ok(url) = reqwest::Url::parse(address) else {
+        return;
+    };
+    for part in [url.username(), url.password().unwrap_or_default()] {
+        for text in [part.to_owned(), decoded(part)] {
+            found.push(("address".into(), Secret::new(text)));
+        }
+    }
+}
+
+/// With `%41` read as `A`.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        let hex = more.get(..2).filter(|_| *first == b'%');
+        let hex = hex.and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &more[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = more;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Subscriber for Comms {
@@ -182,7 +244,11 @@ impl Subscriber for Comms {
 }
 
 /// Where a channel is, filled in.
-fn way(channel: &ChannelDef, setup: &Setup<'_>) -> Result<Way, String> {
+fn way(
+    channel: &ChannelDef,
+    setup: &Setup<'_>,
+    found: &mut Vec<(String, Secret)>,
+) -> Result<Way, String> {
     let inputs = Inputs {
         plain: setup.inputs,
         secrets: Some(setup.secrets),
@@ -194,13 +260,39 @@ fn way(channel: &ChannelDef, setup: &Setup<'_>) -> Result<Way, String> {
     };
     match &channel.way {
         WayDef::Webhook { url, format } => Ok(Way::Webhook {
-            url: fill(&url.value)?,
+            url: fill(&url.value).inspect(|url| sign_in(url, found))?,
             format: *format,
         }),
         WayDef::Mail { to, from, smtp } => {
             let to: Vec<&str> = to.iter().map(|one| one.as_str()).collect();
             let from = from.as_ref().map(|from| from.as_str());
-            Way::mail(&to, from, &fill(&smtp.value)?)
+            let smtp = fill(&smtp.value)?;
+            sign_in(&smtp, found);
+            Way::mail(&to, from, &smtp)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_address_signs_in_with_is_known_as_written_and_as_sent() {
+        let mut found = Vec::new();
+        sign_in("smtp://ops%40desk:p%25ss-word@127.0.0.1:2525", &mut found);
+        let found: Vec<_> = found.iter().map(|(_, one)| one.expose()).collect();
+        assert_eq!(
+            found,
+            ["ops%40desk", "ops@desk", "p%25ss-word", "p%ss-word"]
+        );
+    }
+
+    #[test]
+    fn what_is_printed_stays_on_its_line() {
+        assert_eq!(
+            inert("a\u{1b}[2J\nferry: done\u{202e}é"),
+            "a\\u{1b}[2J\\nferry: done\\u{202e}é"
+        );
     }
 }

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{Undelivered, slack};
 use crate::action::http;
 use crate::runbook::comms::Format;
+use crate::secret::Masker;
 
 /// Messages that wait; more are counted and left out.
 const WAITING: usize = 256;
@@ -82,14 +83,14 @@ pub(super) struct Courier {
 }
 
 impl Courier {
-    pub(super) fn start(undelivered: Undelivered) -> Self {
+    pub(super) fn start(undelivered: Undelivered, masker: Masker) -> Self {
         let (queue, messages) = sync_channel(WAITING);
         let (is_done, done) = sync_channel(1);
         let waiting = Arc::new(AtomicUsize::new(0));
         let (left, failed) = (Arc::clone(&waiting), undelivered.clone());
         let thread = std::thread::Builder::new().name("comms".into());
         let started = thread.spawn(move || {
-            deliver(&messages, &left, &failed);
+            deliver(&messages, &left, &failed, &masker);
             let _ = is_done.send(());
         });
         if let Err(error) = &started {
@@ -138,7 +139,12 @@ impl Courier {
     }
 }
 
-fn deliver(messages: &Receiver<(Way, Message)>, waiting: &AtomicUsize, failed: &Undelivered) {
+fn deliver(
+    messages: &Receiver<(Way, Message)>,
+    waiting: &AtomicUsize,
+    failed: &Undelivered,
+    masker: &Masker,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -149,6 +155,8 @@ fn deliver(messages: &Receiver<(Way, Message)>, waiting: &AtomicUsize, failed: &
     while let Ok((way, message)) = messages.recv() {
         if let Err(why) = runtime.block_on(send(&way, &message)) {
             let channel = &message.channel;
+            // a server may say again what it was told
+            let why = cut(&masker.text(&why));
             failed.say(format!("channel `{channel}` did not take a message: {why}"));
         }
         waiting.fetch_sub(1, Ordering::Relaxed);
@@ -236,6 +244,11 @@ fn plain(error: &lettre::transport::smtp::Error) -> String {
         }
         beneath = error.source();
     }
+    text
+}
+
+/// A line of bounded length; after masking, which would not know a part of a secret.
+fn cut(text: &str) -> String {
     let text: String = text.chars().take(300).collect();
-    text.escape_debug().to_string()
+    super::inert(&text)
 }
