@@ -546,6 +546,9 @@ fn a_report_is_verified_far_from_its_store() {
         "visible  to the byte what its journal gives\n".into(),
         "signed   lead (after) by ana: good, key SHA256:".into(),
         "; later: 1 notes\n".into(),
+        "proven   up to event ".into(),
+        " by ana; what came later fits".into(),
+        "missing  oncall (after)\n".into(),
         "trust    whose key is whose is said by the journal itself".into(),
     ] {
         assert!(verified.contains(&said), "{said}\n{verified}");
@@ -572,6 +575,21 @@ fn a_report_is_verified_far_from_its_store() {
         others.stderr
     );
     assert!(others.stdout.contains("NOT ALLOWED"), "{}", others.stdout);
+    let asked = [
+        "verify",
+        "report.json",
+        "--json",
+        "--allowed-signers",
+        "others",
+    ];
+    let others: Value = serde_json::from_str(&tell(&far, &asked).code(77).stdout).unwrap();
+    assert_eq!(
+        (
+            &others["ok"],
+            &others["signatures"]["signed"][0]["standing"]
+        ),
+        (&false.into(), &"not_allowed".into())
+    );
     let seal = tell(&far, &["verify", "seal", "--head", &record.head()])
         .success()
         .stdout;

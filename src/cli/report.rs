@@ -100,7 +100,10 @@ pub(super) fn report(args: &Args, state_dir: &Path) -> Result<Exit, CommandError
         {
             return Ok(text);
         }
-        let (view, proof) = read(&store, &row.id, &dir).await?;
+        let (view, mut proof) = read(&store, &row.id, &dir).await?;
+        if proof.problem.is_none() && !view.signatures().is_empty() {
+            proof.signatures = super::verify_report::held(&store.record(&row.id).await?);
+        }
         Ok::<_, CommandError>(match format {
             Format::Html => report::html(&view, &proof, None),
             Format::Md => report::markdown(&view, &proof),

@@ -58,6 +58,7 @@ impl Form {
         let proof = Proof {
             head: Some(record.head()),
             quotes: quotes(record, &view)?,
+            signatures: super::verify_report::held(record),
             ..Proof::default()
         };
         Ok(match self {

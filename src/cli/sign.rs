@@ -104,7 +104,7 @@ fn signature(args: &Args, view: &RunView, proven: Verified) -> Result<Signature,
         ssh: None,
         key: None,
     };
-    let signers = Signers::parse(&view.header.signers, &TimeZone::system()).map_err(|error| {
+    let signers = Signers::parse(&view.header.signers, &TimeZone::UTC).map_err(|error| {
         let message = format!("the signers in the journal cannot be read: {error}");
         CommandError::new(Exit::Corrupt, message)
     })?;

@@ -1,5 +1,6 @@
 //! `ferry status` and `ferry runs`: where runs stand.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use super::exit::Exit;
 use super::state;
 use crate::engine::clock::now_ms;
 use crate::front::report;
+use crate::front::report::Held;
 use crate::front::status::{self, Page, RunRow};
 use crate::store::Store;
 use crate::view::RunView;
@@ -49,7 +51,13 @@ pub(super) fn status(args: &StatusArgs, state_dir: &Path) -> Result<Exit, Comman
         false => super::next::commands(&view),
     };
     let live = row.live;
-    super::answer(&status::run(&view, &next, &Page { live, ..page() }))?;
+    let held = held(&view, state_dir);
+    let page = Page {
+        live,
+        held,
+        ..page()
+    };
+    super::answer(&status::run(&view, &next, &page))?;
     Ok(Exit::Done)
 }
 
@@ -89,6 +97,23 @@ pub(super) fn runs(args: &RunsArgs, state_dir: &Path) -> Result<Exit, CommandErr
     Ok(Exit::Done)
 }
 
+/// Whether the signatures of a run hold; nothing is said of them where its journal cannot be read.
+fn held(view: &RunView, state_dir: &Path) -> BTreeMap<u64, Held> {
+    if view.signatures().is_empty() {
+        return BTreeMap::new();
+    }
+    let record = super::runtime().and_then(|runtime| {
+        runtime.block_on(async {
+            let store = state::open(state_dir).await?;
+            Ok(store.record(&view.id).await?)
+        })
+    });
+    record.map_or_else(
+        |_| BTreeMap::new(),
+        |record| super::verify_report::held(&record),
+    )
+}
+
 /// How the terminal wants it.
 pub(super) fn page() -> Page {
     let columns = std::env::var("COLUMNS")
@@ -97,6 +122,7 @@ pub(super) fn page() -> Page {
     Page {
         now: now_ms(),
         live: false,
+        held: BTreeMap::new(),
         columns: columns.or_else(terminal).unwrap_or(100),
         colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
     }

@@ -81,10 +81,11 @@ fn proven(
 ) -> Result<Exit, CommandError> {
     asked.is_head(&verified.head)?;
     let signatures = asked.signatures(record)?;
+    let outcome = signatures.outcome();
     let text = match asked.json {
         true => {
             let mut said = json!({
-                "run": record.run(), "ok": true, "events": verified.events, "head": verified.head,
+                "run": record.run(), "ok": outcome.is_ok(), "events": verified.events, "head": verified.head,
                 "witness": verified.witness, "live": live,
             });
             said["signatures"] = signatures.json();
@@ -94,7 +95,7 @@ fn proven(
         false => words(record.run(), verified, live) + &signatures.words(),
     };
     super::answer(&text)?;
-    signatures.outcome()
+    outcome
 }
 
 fn broken(run: &str, error: &StoreError, live: bool) -> serde_json::Value {

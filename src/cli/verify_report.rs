@@ -4,21 +4,21 @@
 //! Nothing in the file is believed: its chain is computed anew, the report is written again from its
 //! events and compared byte by byte, and each signature is checked.
 
-use std::fmt::Write as _;
+mod signatures;
+
 use std::path::Path;
 
-use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::error::CommandError;
 use super::exit::Exit;
 use super::load;
 use super::sealed::Form;
-use crate::event::{EventKind, RunEvent, Stage};
 use crate::front::escape::shown;
-use crate::front::text::{clip, moment, rfc3339};
-use crate::sign::{Anchor, Reviewed, Signers, Standing, review};
+use crate::front::text::clip;
 use crate::store::{Record, SealError};
+
+pub(super) use signatures::{Signatures, held};
 
 /// The largest report that is read, in bytes.
 const LARGEST: u64 = 512 << 20;
@@ -33,14 +33,6 @@ pub(super) struct Asked<'a> {
     pub(super) json: bool,
 }
 
-/// The signatures under a journal, and by whose word their keys may sign.
-pub(super) struct Signatures<'r> {
-    all: Vec<Reviewed<'r>>,
-    /// The file that was named; `None`: what the journal carries.
-    own: Option<String>,
-    carries: bool,
-}
-
 pub(super) fn verify(path: &Path, asked: &Asked<'_>) -> Result<Exit, CommandError> {
     let name = path.display().to_string();
     let text = read(path, &name)?;
@@ -49,19 +41,20 @@ pub(super) fn verify(path: &Path, asked: &Asked<'_>) -> Result<Exit, CommandErro
     asked.is_head(&record.head())?;
     let compared = compare(form, &record, &seal, &text)?;
     let signatures = asked.signatures(&record)?;
+    let outcome = signatures.outcome();
     let answer = match asked.json {
         true => {
             let said = json!({
-                "report": name, "run": record.run(), "ok": true, "events": record.events().len(),
+                "report": name, "run": record.run(), "ok": outcome.is_ok(), "events": record.events().len(),
                 "head": record.head(), "ferry": record.version(), "visible": compared,
                 "signatures": signatures.json(),
             });
             format!("{said:#}\n")
         }
-        false => words(&name, &record, compared) + &signatures.words(),
+        false => words(&name, &record, compared, &signatures) + &signatures.words(),
     };
     super::answer(&answer)?;
-    signatures.outcome()
+    outcome
 }
 
 fn read(path: &Path, name: &str) -> Result<String, CommandError> {
@@ -93,12 +86,12 @@ fn compare(
     seal: &str,
     text: &str,
 ) -> Result<&'static str, CommandError> {
-    if form == Form::Seal {
-        return Ok("nothing");
-    }
-    let Some(expected) = form.write(record, seal)? else {
-        let message = "this form of a report cannot be written again";
-        return Err(CommandError::new(Exit::Internal, message));
+    // the seal too is made anew: of what was found nothing is believed
+    let anew = record.seal().map_err(|error| refused(&error))?;
+    let expected = match form.write(record, &anew)? {
+        Some(expected) => expected,
+        None if anew.trim() == seal.trim() => return Ok("nothing"),
+        None => anew,
     };
     if expected == text {
         return Ok("same");
@@ -138,7 +131,7 @@ fn differs(expected: &str, found: &str) -> CommandError {
     CommandError::new(Exit::Corrupt, message).hint(format!("the journal gives {}", quoted(wanted)))
 }
 
-fn words(name: &str, record: &Record, compared: &str) -> String {
+fn words(name: &str, record: &Record, compared: &str, signatures: &Signatures<'_>) -> String {
     let visible = match compared {
         "same" => "to the byte what its journal gives",
         _ => "nothing: the file is a seal alone",
@@ -149,13 +142,13 @@ fn words(name: &str, record: &Record, compared: &str) -> String {
          events   {}\n\
          head     {}\n\
          visible  {visible}\n\
-         proven   no event in it was changed, dropped or moved; that these are all, and those of the \
-         run, is proven by a signature below, or by the head: `ferry verify {}` says it where the run \
-         is kept\n",
+         {}\n\
+         \x20        whether these are all events of the run, `ferry verify {}` says where it is kept\n",
         shown(name),
         shown(record.run()),
         record.events().len(),
         record.head(),
+        signatures.proven(),
         shown(record.run()),
     )
 }
@@ -173,176 +166,5 @@ impl Asked<'_> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// All signatures under a journal, checked.
-    ///
-    /// # Errors
-    /// When the file of the signers cannot be read.
-    pub(super) fn signatures<'r>(
-        &self,
-        record: &'r Record,
-    ) -> Result<Signatures<'r>, CommandError> {
-        let head_at = |seq| record.head_at(seq);
-        let (run, events) = (record.run(), record.events());
-        let carried = events.first().map_or("", |event| match &event.kind {
-            EventKind::Run(RunEvent::Planned(planned)) => planned.signers.as_str(),
-            _ => "",
-        });
-        let zone = TimeZone::system();
-        let Some(path) = self.allowed_signers else {
-            let signers = Signers::parse(carried, &zone).map_err(|error| {
-                let message = format!("the signers in the journal cannot be read: {error}");
-                CommandError::new(Exit::Corrupt, message)
-            })?;
-            return Ok(Signatures {
-                all: review(run, events, head_at, Anchor::Carried(&signers)),
-                own: None,
-                carries: !signers.is_empty(),
-            });
-        };
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            let why = load::words(&error);
-            CommandError::new(Exit::Missing, format!("`{name}` cannot be read: {why}"))
-        })?;
-        let signers = Signers::parse(&text, &zone)
-            .map_err(|error| CommandError::new(Exit::Invalid, format!("`{name}`: {error}")))?;
-        Ok(Signatures {
-            all: review(run, events, head_at, Anchor::Own(&signers)),
-            own: Some(name),
-            carries: true,
-        })
-    }
-}
-
-impl Signatures<'_> {
-    /// Whether nobody signed.
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
-    pub(super) fn words(&self) -> String {
-        let mut text = String::new();
-        if self.all.is_empty() {
-            return "signed   by nobody\n".into();
-        }
-        for one in &self.all {
-            let signature = one.signature;
-            let _ = writeln!(
-                text,
-                "signed   {} ({}) by {}: {}",
-                shown(&signature.role),
-                stage(signature.stage),
-                shown(&signature.who),
-                standing(one)
-            );
-            let _ = writeln!(
-                text,
-                "         under event {}, recorded {} by login `{}`{}",
-                signature.seq,
-                moment(one.at),
-                shown(one.by),
-                later(one)
-            );
-            if let Some(comment) = &signature.comment {
-                let _ = writeln!(text, "         \"{}\"", shown(comment));
-            }
-        }
-        let _ = writeln!(text, "trust    {}", self.trust());
-        text
-    }
-
-    /// Whose word it is that these keys are those of these people.
-    fn trust(&self) -> String {
-        match (&self.own, self.carries) {
-            (Some(file), _) => format!("whose key is whose is said by your `{}`", shown(file)),
-            (None, true) => "whose key is whose is said by the journal itself: whoever could write it \
-                             could write that too; `--allowed-signers FILE` holds it against your own"
-                .into(),
-            (None, false) => "nobody says whose key is whose: `--allowed-signers FILE` does".into(),
-        }
-    }
-
-    pub(super) fn json(&self) -> Value {
-        let one = |one: &Reviewed<'_>| {
-            let (word, key, said) = match &one.standing {
-                Standing::Good { key, name } => ("good", Some(key), Some(name)),
-                Standing::UnknownKey { key } => ("unknown_key", Some(key), None),
-                Standing::LoginAlone => ("login_alone", None, None),
-                Standing::NotAllowed { key, why } => ("not_allowed", Some(key), Some(why)),
-                Standing::Bad { why } => ("bad", None, Some(why)),
-            };
-            json!({
-                "role": one.signature.role, "who": one.signature.who, "by": one.by,
-                "stage": one.signature.stage, "comment": one.signature.comment,
-                "at": rfc3339(one.at), "event": one.seq, "under": one.signature.seq,
-                "standing": word, "key": key, "said": said, "later": one.later,
-            })
-        };
-        let trust = match (&self.own, self.carries) {
-            (Some(_), _) => "own",
-            (None, true) => "carried",
-            (None, false) => "nobody",
-        };
-        let all: Vec<_> = self.all.iter().map(one).collect();
-        json!({ "trust": trust, "signed": all })
-    }
-
-    /// How to leave: a signature that does not hold is damage, a key that may not sign is not
-    /// permitted.
-    ///
-    /// # Errors
-    /// Names the first of them.
-    pub(super) fn outcome(&self) -> Result<Exit, CommandError> {
-        let wrong = |exit, one: &Reviewed<'_>, why: &str| {
-            let Reviewed { seq, signature, .. } = one;
-            let who = shown(&signature.who);
-            let message = format!("the signature of `{who}` in event {seq}: {}", shown(why));
-            Err(CommandError::new(exit, message))
-        };
-        for one in &self.all {
-            if let Standing::Bad { why } = &one.standing {
-                return wrong(Exit::Corrupt, one, why);
-            }
-        }
-        for one in &self.all {
-            if let Standing::NotAllowed { why, .. } = &one.standing {
-                return wrong(Exit::NotPermitted, one, why);
-            }
-        }
-        Ok(Exit::Done)
-    }
-}
-
-fn stage(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Before => "before",
-        Stage::After => "after",
-    }
-}
-
-fn standing(one: &Reviewed<'_>) -> String {
-    match &one.standing {
-        Standing::Good { key, name } => {
-            format!("good, key {key}, which may sign for `{}`", shown(name))
-        }
-        Standing::UnknownKey { key } => format!("good, by a key that nobody knows, {key}"),
-        Standing::LoginAlone => "by login alone, without a key".into(),
-        Standing::NotAllowed { key, why } => format!("NOT ALLOWED, key {key}: {}", shown(why)),
-        Standing::Bad { why } => format!("BAD: {}", shown(why)),
-    }
-}
-
-/// What came after what was signed.
-fn later(one: &Reviewed<'_>) -> String {
-    let kinds: Vec<_> = one
-        .later
-        .iter()
-        .map(|(kind, count)| format!("{count} {kind}"))
-        .collect();
-    match kinds.is_empty() {
-        true => ", the last that happened".into(),
-        false => format!("; later: {}", kinds.join(", ")),
     }
 }

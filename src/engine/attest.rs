@@ -42,7 +42,7 @@ fn attest(mut order: Order, state: &RunState, run_dir: &Path) -> Order {
 /// The fingerprint of the key that signed a vote, if it may.
 fn key_of(step: &str, vote: &Vote, agrees: bool, state: &RunState) -> Option<String> {
     vote.signature.as_ref()?;
-    let signers = Signers::parse(state.signers(), &TimeZone::system()).ok()?;
+    let signers = Signers::parse(state.signers(), &TimeZone::UTC).ok()?;
     let roles: Vec<&str> = state.roles_of(&vote.who).collect();
     let run = state.id();
     let voted = Voted {

@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use crate::event::{Criterion, Person, SignOff};
 use crate::runbook::Runbook;
 use crate::runbook::model::{CriterionDef, RoleDef, Sp};
-use crate::sign::{NAMESPACE, Signers};
+use crate::sign::{NAMESPACE, Signers, in_utc};
 
 /// The largest file of signers, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -95,6 +95,7 @@ fn signers(runbook: &Runbook, base_dir: &Path) -> Result<String, String> {
         if read.is_empty() {
             return Err(format!("the signers `{}` name no key", **path));
         }
+        text = in_utc(&text, &zone);
         if !text.ends_with('\n') {
             text.push('\n');
         }

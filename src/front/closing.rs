@@ -2,19 +2,26 @@
 //!
 //! Main functions: [`lines`] for `ferry status`, [`criteria`] for `ferry close-out`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::escape::shown;
+use super::report::Held;
 use super::text::{moment, table};
-use crate::event::{Horizon, Stage};
+use crate::event::{Horizon, Order, Stage};
 use crate::runbook::units::human;
 use crate::view::{CriterionView, RunView};
 
 /// Signatures that are there and that are missing, and criteria; nothing where the runbook asks for
 /// neither. `now` in milliseconds since the Unix epoch.
-pub fn lines(view: &RunView, now: i64) -> Vec<String> {
+pub fn lines(view: &RunView, held: &BTreeMap<u64, Held>, now: i64) -> Vec<String> {
     let mut out = Vec::new();
-    let signed = view.signatures();
+    let taken = view.orders.iter().filter(|one| one.refused.is_none());
+    let signed = taken.filter_map(|one| match &one.order {
+        Order::Sign { signature } => Some((one, &**signature)),
+        _ => None,
+    });
+    let signed: Vec<_> = signed.collect();
     let missing: Vec<_> = [Stage::Before, Stage::After]
         .into_iter()
         .filter(|stage| *stage == Stage::Before || view.is_closed())
@@ -27,11 +34,21 @@ pub fn lines(view: &RunView, now: i64) -> Vec<String> {
         out.push(String::new());
         out.push("signatures".into());
     }
-    for (at, by, one) in signed {
-        let how = match &one.key {
-            Some(key) => format!("by the key {}", shown(key)),
-            None => format!("by login `{}` alone", shown(by)),
+    for (order, one) in signed {
+        let (at, by) = (order.at, &order.by);
+        let (words, why) = Held::said(held.get(&order.seq), one.key.is_some());
+        let mut how = match (&one.key, words) {
+            (Some(key), "signed with") => format!("by the key {}", shown(key)),
+            (Some(key), words) => format!("{words}: {}", shown(key)),
+            (None, "by login alone") => format!("by login `{}` alone", shown(by)),
+            (None, words) => words.to_owned(),
         };
+        if let Some(why) = why {
+            how = format!("{how}: {}", shown(why));
+        }
+        if !view.is_under_its_end(one) {
+            how.push_str(", under an earlier end");
+        }
         let (who, role, stage) = (shown(&one.who), shown(&one.role), word(one.stage));
         out.push(format!("  {role}  {stage}, {who}, {how}, {}", moment(at)));
     }

@@ -3,15 +3,18 @@
 //! Main functions: [`run`] for one run, [`runs`] for a table of all. Times are handed in; nothing
 //! here reads a clock.
 
+use std::collections::BTreeMap;
+
 use super::escape::shown;
 use super::lines::{count_words, rollback_words, run_tone};
 use super::look::Tone;
+use super::report::Held;
 use super::text::{between, clip, moment, ms, pad, seconds, table, wrap};
 use crate::event::RunStatus;
 use crate::view::{ItemStatus, RunView, StepStatus, Timeline};
 
 /// How a text is to be laid out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Page {
     /// The time to measure running things by, in milliseconds since the Unix epoch.
     pub now: i64,
@@ -21,6 +24,8 @@ pub struct Page {
     pub colour: bool,
     /// Whether an engine carries the run on; without one, a run on its way was interrupted.
     pub live: bool,
+    /// Whether signatures hold, by the event that records them.
+    pub held: BTreeMap<u64, Held>,
 }
 
 /// One run: where it stands, its phases, what is under way, what failed, and the commands that come
@@ -33,7 +38,10 @@ pub fn run(view: &RunView, next: &[String], page: &Page) -> String {
         _ => page.now,
     };
     let clock = page.now;
-    let page = &Page { now, ..*page };
+    let page = &Page {
+        now,
+        ..page.clone()
+    };
     let mut out = Vec::new();
     // what stands still ends later all the same
     let until = if view.status.is_over() && view.ended_at.is_some() {
@@ -50,7 +58,7 @@ pub fn run(view: &RunView, next: &[String], page: &Page) -> String {
     asked(view, page, &mut out);
     rollback(view, page, &mut out);
     failure(view, page, &mut out);
-    let closing = super::closing::lines(view, clock).into_iter();
+    let closing = super::closing::lines(view, &page.held, clock).into_iter();
     out.extend(closing.map(|line| clip(&line, page.columns)));
     if !next.is_empty() {
         out.push(String::new());
@@ -298,6 +306,7 @@ mod tests {
             now,
             columns,
             colour: false,
+            held: BTreeMap::new(),
             live: true,
         }
     }

@@ -248,6 +248,38 @@ fn options<'t>(text: &'t str, zone: &TimeZone) -> Result<(Options, &'t str), Str
     }
 }
 
+/// The same file with its times in UTC, so that it means the same wherever it is read. Takes a text that
+/// [`Signers::parse`] took.
+pub fn in_utc(text: &str, zone: &TimeZone) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(from) = value_of_time(rest) {
+        let (before, value) = rest.split_at(from);
+        let end = value.find('"').unwrap_or(value.len());
+        let (value, behind) = value.split_at(end);
+        out.push_str(before);
+        match time(value, zone) {
+            Ok(at) if !value.ends_with(['Z', 'z']) => {
+                out.push_str(&at.strftime("%Y%m%d%H%M%SZ").to_string());
+            }
+            // in UTC already; or words of a comment
+            _ => out.push_str(value),
+        }
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Where the value of the next option begins that is a time.
+fn value_of_time(text: &str) -> Option<usize> {
+    let lower = text.to_ascii_lowercase();
+    let names = ["valid-after=\"", "valid-before=\""];
+    let found = names
+        .iter()
+        .filter_map(|name| Some(lower.find(name)? + name.len()));
+    found.min()
+}
+
 /// `YYYYMMDD`, with `HHMM` or `HHMMSS` behind it, and `Z` for UTC.
 fn time(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     let wrong = || format!("`{text}` is no time: write `YYYYMMDD[HHMM[SS]][Z]`");
@@ -431,5 +463,27 @@ mod tests {
             "{error}"
         );
         assert!(parse(&"#".repeat(LARGEST + 1)).is_err());
+    }
+
+    #[test]
+    fn times_are_kept_in_utc() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let text = format!(
+            "# valid until then\nana valid-after=\"20260321\",Valid-Before=\"202603220130\" {KEY}\n\
+             bo valid-before=\"20260401Z\" {OTHER} at home"
+        );
+        let utc = in_utc(&text, &zone);
+        assert_eq!(
+            utc,
+            format!(
+                "# valid until then\nana valid-after=\"20260320230000Z\",\
+                 Valid-Before=\"20260322003000Z\" {KEY}\nbo valid-before=\"20260401Z\" {OTHER} at home"
+            )
+        );
+        let (local, utc) = (Signers::parse(&text, &zone), parse(&utc));
+        let times = |signers: Signers| -> Vec<_> {
+            signers.iter().map(|one| (one.after, one.before)).collect()
+        };
+        assert_eq!(times(local.unwrap()), times(utc.unwrap()));
     }
 }

@@ -12,9 +12,9 @@ mod review;
 mod sshsig;
 mod vote;
 
-pub use allowed::{Signer, Signers, SignersError};
+pub use allowed::{Signer, Signers, SignersError, in_utc};
 pub use message::{Signed, message};
-pub use review::{Anchor, Reviewed, Standing, review};
+pub use review::{Anchor, Reviewed, ReviewedVote, Standing, review, review_votes};
 pub use sshsig::{Armored, Bad, check, fingerprint, good_key};
 pub use vote::{Voted, check_vote, vote_message};
 

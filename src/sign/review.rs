@@ -3,14 +3,14 @@
 //! Main function: [`review`]. It needs the events and the links of their chain, and nothing else: a
 //! report is enough.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::allowed::Signers;
 use super::sshsig::{Armored, Bad};
-use super::{Signed, check};
-use crate::event::{Event, EventKind, OperatorEvent, Order, RunEvent, Signature};
+use super::{Signed, Voted, check, check_vote};
+use crate::event::{Event, EventKind, OperatorEvent, Order, RunEvent, Signature, StepEvent, Vote};
 
 /// Whose word it is that a key may sign.
 #[derive(Clone, Copy, Debug)]
@@ -170,6 +170,122 @@ fn standing(signed: &Signed<'_>, anchor: Anchor<'_>, at: i64) -> Standing {
         }
         Err(Bad::Refused(why)) => Standing::NotAllowed { key, why },
         Err(error) => bad(&error),
+    }
+}
+
+/// A vote that was signed, and whether the signature holds.
+#[derive(Clone, Debug)]
+pub struct ReviewedVote<'e> {
+    /// The event that records it.
+    pub seq: u64,
+    /// When it was recorded, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// The login that gave it.
+    pub by: &'e str,
+    /// The step that asked.
+    pub step: &'e str,
+    /// Whether it is for it.
+    pub agrees: bool,
+    /// It.
+    pub vote: &'e Vote,
+    /// Whether its signature holds.
+    pub standing: Standing,
+}
+
+/// All votes that were taken with a key, in the order of the journal. One without a key is a login's
+/// word, and there is nothing to hold.
+pub fn review_votes<'e>(
+    run: &str,
+    events: &'e [Event],
+    anchor: Anchor<'_>,
+) -> Vec<ReviewedVote<'e>> {
+    let planned = events.first().and_then(|event| match &event.kind {
+        EventKind::Run(RunEvent::Planned(planned)) => Some(planned),
+        _ => None,
+    });
+    let digest = planned.map_or("", |planned| planned.digest.as_str());
+    let people = planned.map_or(&[][..], |planned| planned.people.as_slice());
+    let mut asked: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut found = Vec::new();
+    for event in events {
+        let (by, step, agrees, vote) = match &event.kind {
+            EventKind::Step(StepEvent::Asked { step, nonce, .. }) => {
+                asked.insert((step, nonce));
+                continue;
+            }
+            EventKind::Operator(OperatorEvent::Ordered { by, order, .. }) => match order {
+                Order::Approve { step, vote } => (by, step, true, vote),
+                Order::Reject { step, vote } => (by, step, false, vote),
+                _ => continue,
+            },
+            _ => continue,
+        };
+        let Some(key) = &vote.key else {
+            continue;
+        };
+        let roles = people
+            .iter()
+            .filter(|one| one.who.as_ref() == Some(&vote.who));
+        let roles: Vec<_> = roles.map(|one| one.role.as_str()).collect();
+        let voted = Voted {
+            run,
+            step,
+            agrees,
+            vote,
+        };
+        let bad = |why: &str| Standing::Bad { why: why.into() };
+        let standing = match vote.digest == digest {
+            false => bad("it is about another plan"),
+            true if !asked.contains(&(step.as_str(), vote.nonce.as_str())) => {
+                bad("it answers a question that was not asked")
+            }
+            true => of_vote(&voted, key, &roles, anchor, event.at),
+        };
+        found.push(ReviewedVote {
+            seq: event.seq,
+            at: event.at,
+            by,
+            step,
+            agrees,
+            vote,
+            standing,
+        });
+    }
+    found
+}
+
+fn of_vote(voted: &Voted<'_>, key: &str, roles: &[&str], anchor: Anchor<'_>, at: i64) -> Standing {
+    let bad = |why: String| Standing::Bad { why };
+    let Some(armor) = &voted.vote.signature else {
+        return bad(format!(
+            "it names the key {key}, and the signature by it is gone"
+        ));
+    };
+    match Armored::read(armor) {
+        Ok(read) if read.fingerprint() == key => {}
+        Ok(read) => {
+            let made = read.fingerprint();
+            return bad(format!(
+                "it was made by the key {made}, which is not the one that it names"
+            ));
+        }
+        Err(error) => return bad(error.to_string()),
+    }
+    let Ok(at) = Timestamp::from_millisecond(at) else {
+        return bad("its time is none".into());
+    };
+    let (Anchor::Own(signers) | Anchor::Carried(signers)) = anchor;
+    let key = key.to_owned();
+    match check_vote(voted, roles, signers, at) {
+        Ok(key) => Standing::Good {
+            key,
+            name: voted.vote.who.clone(),
+        },
+        Err(Bad::Refused(_)) if signers.is_empty() && matches!(anchor, Anchor::Carried(_)) => {
+            Standing::UnknownKey { key }
+        }
+        Err(Bad::Refused(why)) => Standing::NotAllowed { key, why },
+        Err(error) => bad(error.to_string()),
     }
 }
 

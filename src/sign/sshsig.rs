@@ -104,7 +104,8 @@ pub fn good_key(text: &str) -> Result<(), String> {
     parsed.map(|_| ()).map_err(|error| error.what)
 }
 
-/// Holds a signature against what it signs and who may sign: for their name, or for their role.
+/// Holds a signature against what it signs and who may sign: for their name; where no key is known for
+/// that, for their role.
 /// The key's fingerprint and the name that it is allowed for.
 ///
 /// # Errors
@@ -124,10 +125,12 @@ pub fn check(
     let Err(why) = as_who else {
         return Ok((fingerprint, signature.who.clone()));
     };
+    // a key of the role does not speak for somebody whose own key is known
+    if signers.know(&signature.who) {
+        return Err(Bad::Refused(why));
+    }
     match signers.allow(key, &signature.role, NAMESPACE, at) {
         Ok(()) => Ok((fingerprint, signature.role.clone())),
-        // of two reasons, the one that is about a line of the file says more
-        Err(other) if !signers.know(&signature.who) => Err(Bad::Refused(other)),
-        Err(_) => Err(Bad::Refused(why)),
+        Err(why) => Err(Bad::Refused(why)),
     }
 }

@@ -39,8 +39,8 @@ pub fn vote_message(voted: &Voted<'_>) -> String {
     )
 }
 
-/// Holds the signature of a vote against what it signs, and against the keys that may sign for the person
-/// or for one of their roles. The key's fingerprint.
+/// Holds the signature of a vote against what it signs, and against the keys that may sign for the person;
+/// where no key is known for them, for one of their roles. The key's fingerprint.
 ///
 /// # Errors
 /// Why it is not good.
@@ -53,7 +53,13 @@ pub fn check_vote(
     let armor = voted.vote.signature.as_deref().unwrap_or_default();
     let armored = Armored::read(armor)?;
     armored.fits(&vote_message(voted))?;
-    let names = std::iter::once(voted.vote.who.as_str()).chain(roles.iter().copied());
+    let who = voted.vote.who.as_str();
+    // a key of a role does not speak for somebody whose own key is known
+    let roles = match signers.know(who) {
+        true => &[],
+        false => roles,
+    };
+    let names = std::iter::once(who).chain(roles.iter().copied());
     let mut why = None;
     for name in names {
         match signers.allow(armored.key(), name, NAMESPACE, at) {

@@ -24,7 +24,7 @@ pub fn markdown(view: &RunView, proof: &Proof) -> String {
     sections::snapshots(view, &mut out);
     signing::notes(view, &mut out);
     signing::criteria(view, &mut out);
-    signing::sign_off(view, &mut out);
+    signing::sign_off(view, proof, &mut out);
     sections::outputs(view, &mut out);
     appendix(view, proof, &mut out);
     out

@@ -3,9 +3,9 @@
 
 use super::super::lines::order_words;
 use super::super::text::{moment, ms, seconds};
-use super::Proof;
 use super::escape::{code, prose, table};
 use super::facts::{self, State};
+use super::{Held, Proof};
 use crate::event::Stage;
 use crate::view::RunView;
 
@@ -175,7 +175,7 @@ pub(super) fn criteria(view: &RunView, out: &mut String) {
     out.push_str(&table(&head, &rows));
 }
 
-pub(super) fn sign_off(view: &RunView, out: &mut String) {
+pub(super) fn sign_off(view: &RunView, proof: &Proof, out: &mut String) {
     out.push_str("\n## Sign-off\n");
     for block in facts::sign_off(view) {
         match block.stage {
@@ -197,13 +197,17 @@ pub(super) fn sign_off(view: &RunView, out: &mut String) {
             out.push_str("The runbook asks for no signature here.\n");
             continue;
         }
-        let rows: Vec<_> = block.lines.iter().map(signature).collect();
+        let rows: Vec<_> = block
+            .lines
+            .iter()
+            .map(|line| signature(line, proof))
+            .collect();
         let head = ["Role", "Name", "Date", "Signature"];
         out.push_str(&table(&head, &rows));
     }
 }
 
-fn signature(line: &facts::Line<'_>) -> Vec<String> {
+fn signature(line: &facts::Line<'_>, proof: &Proof) -> Vec<String> {
     let role = match line.person.and_then(|one| one.title.as_deref()) {
         Some(title) => format!("{} ({})", prose(title), code(line.role)),
         None => code(line.role),
@@ -213,17 +217,27 @@ fn signature(line: &facts::Line<'_>) -> Vec<String> {
         let blank = || "\\_\\_\\_\\_\\_\\_\\_\\_".to_owned();
         return vec![role, who.map_or_else(blank, prose), blank(), blank()];
     };
-    let how = match &signature.key {
-        Some(key) => format!("signed with {}", code(key)),
-        None => "signed by login".into(),
-    };
+    let held = proof.signatures.get(&line.seq);
+    let (words, why) = Held::said(held, signature.key.is_some());
+    let mut how = words.to_owned();
+    for more in [signature.key.as_deref().map(code), why.map(prose)]
+        .into_iter()
+        .flatten()
+    {
+        how = format!("{how} {more}");
+    }
     let comment = signature
         .comment
         .as_deref()
         .map(|text| format!(": {}", prose(text)));
     let under = format!(
-        "{how}, under event {}{}",
+        "{how}, under event {}{}{}",
         signature.seq,
+        if line.earlier {
+            ", which is an earlier end"
+        } else {
+            ""
+        },
         comment.unwrap_or_default()
     );
     vec![role, named(&signature.who, login), moment(at), under]

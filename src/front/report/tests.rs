@@ -104,3 +104,223 @@ fn the_json_report_is_stable() {
     text.push('\n');
     golden::same("report-rollback-failed.json", &text);
 }
+
+#[test]
+fn a_verdict_is_no_better_than_what_was_judged() {
+    use crate::expr::Verdict;
+    let told = |passed: bool| {
+        let mut view = view(&samples::success());
+        let at = view.steps.iter().position(|one| one.report.is_some());
+        let step = &mut view.steps[at.unwrap()];
+        let mut report = crate::event::Report::default();
+        report.evidence = vec![samples::evidence("x == 1", Verdict::Pass, &[]); 2];
+        if !passed {
+            report.evidence[1].verdict = Verdict::Fail;
+            step.status = crate::view::StepStatus::Tolerated;
+        }
+        step.report = Some(Box::new(report));
+        let (judged, _) = facts::verdicts(&view);
+        (facts::verdict(&view), judged)
+    };
+    assert_eq!(
+        told(true).0,
+        "every phase is over and every expectation was met"
+    );
+    let (text, judged) = told(false);
+    assert_eq!(
+        text,
+        format!(
+            "every phase is over; 1 of {judged} expectations failed and were tolerated or accepted"
+        )
+    );
+}
+
+#[test]
+fn a_phase_that_proved_nothing_meets_no_criterion() {
+    use crate::view::StepStatus;
+    let mut view = view(&samples::success());
+    view.header.criteria = RunView::replay(&samples::signed()).header.criteria;
+    let state = |view: &RunView| {
+        let state = facts::criteria(view)[0].state;
+        let other = view.criteria()[0].verdict;
+        (state.words(), other.unwrap().to_string())
+    };
+    assert_eq!(state(&view), ("met", "pass".into()));
+    let login = view
+        .steps
+        .iter_mut()
+        .find(|one| one.id() == "login")
+        .unwrap();
+    login.status = StepStatus::Tolerated;
+    assert_eq!(state(&view), ("inconclusive", "inconclusive".into()));
+    let login = view
+        .steps
+        .iter_mut()
+        .find(|one| one.id() == "login")
+        .unwrap();
+    login.status = StepStatus::Skipped;
+    assert_eq!(state(&view), ("inconclusive", "inconclusive".into()));
+    assert!(
+        facts::criteria(&view)[0]
+            .why
+            .contains("none of its steps ran")
+    );
+}
+
+#[test]
+fn what_is_left_on_the_way_back_is_not_said_to_be_taken_back() {
+    use crate::view::ItemStatus;
+    let mut view = view(&samples::rolled_back(false));
+    let back = view.rollback.as_mut().unwrap();
+    back.not_undone.clear();
+    for item in &mut back.items {
+        item.status = ItemStatus::Done;
+    }
+    let told = |view: &RunView| {
+        let checks = facts::checks(view).into_iter();
+        let mut checks = checks.filter(|(text, _)| text == "what was changed is taken back");
+        (facts::verdict(view), checks.next().unwrap().1)
+    };
+    assert_eq!(
+        told(&view),
+        ("it failed; everything was taken back".into(), Some(true))
+    );
+    view.rollback.as_mut().unwrap().items[0].status = ItemStatus::Waived;
+    assert_eq!(told(&view).1, Some(false));
+    assert!(told(&view).0.contains("except for"), "{:?}", told(&view));
+}
+
+#[test]
+fn a_signature_under_an_earlier_end_is_no_sign_off() {
+    use crate::event::Stage;
+    let mut view = view(&samples::signed());
+    assert!(!view.unsigned(Stage::After).contains(&"lead"));
+    // it was resumed and ended again
+    view.ended_seq = Some(view.last_seq + 1);
+    assert!(view.unsigned(Stage::After).contains(&"lead"));
+    let [_, after] = facts::sign_off(&view);
+    let told: Vec<_> = after
+        .lines
+        .iter()
+        .map(|one| (one.role, one.signed.is_some(), one.earlier))
+        .collect();
+    assert_eq!(told[..2], [("lead", false, false), ("lead", true, true)]);
+    assert!(
+        facts::notices(&view)
+            .iter()
+            .any(|one| one.code == "signed_earlier_end")
+    );
+    assert!(html(&view, &proof(), None).contains("under an earlier end"));
+}
+
+#[test]
+fn a_signature_is_shown_as_it_stands() {
+    let view = view(&samples::signed());
+    let signed = facts::sign_off(&view)[0].lines[0].seq;
+    for (held, mark, word) in [
+        (None, "odd", "a key that was not checked"),
+        (Some(Held::Good), "good", "signed with"),
+        (Some(Held::UnknownKey), "odd", "a key that nobody knows"),
+        (Some(Held::NotAllowed("why".into())), "bad", "NOT ALLOWED"),
+        (Some(Held::Bad("why".into())), "bad", "BAD signature"),
+    ] {
+        let mut proof = proof();
+        proof
+            .signatures
+            .extend(held.clone().map(|held| (signed, held)));
+        let page = html(&view, &proof, None);
+        let (_, block) = page.split_once("Before the migration").unwrap();
+        let (block, _) = block.split_once("After the migration").unwrap();
+        assert!(block.contains(&format!("mark {mark}")), "{held:?}\n{block}");
+        assert!(block.contains(word), "{held:?}\n{block}");
+        assert!(markdown(&view, &proof).contains(word), "{held:?}");
+        let word = held.as_ref().map_or("not_checked", Held::word);
+        assert_eq!(
+            json(&view, &proof)["sign_off"]["before"][0]["standing"],
+            word
+        );
+    }
+}
+
+#[test]
+fn a_run_without_a_way_back_and_a_criterion_by_hand_are_waivers() {
+    use crate::event::{CloseOut, Order};
+    use crate::expr::Verdict;
+    let mut view = view(&samples::signed());
+    let before = view.waivers().len();
+    view.header.options.no_rollback = true;
+    let judged = |criterion: &str, verdict| crate::view::Ordered {
+        seq: 90,
+        at: view.last_at.unwrap(),
+        by: "ops".into(),
+        order: Order::CloseOut {
+            close_out: Box::new(CloseOut {
+                criterion: criterion.into(),
+                verdict,
+                who: "ana".into(),
+                evidence: Vec::new(),
+                comment: Some("good enough".into()),
+            }),
+        },
+        reason: None,
+        refused: None,
+    };
+    // by hand and against nothing; against its phase; against what was judged before
+    let more = [
+        judged("short_term", Verdict::Pass),
+        judged("immediate", Verdict::Pass),
+        judged("long_term", Verdict::Fail),
+        judged("long_term", Verdict::Pass),
+    ];
+    view.orders.extend(more);
+    let waivers = view.waivers();
+    let told = |what: &str| -> Vec<_> {
+        let own = waivers.iter().filter(|one| one.what == what);
+        own.map(|one| (one.subject.as_str(), one.by.as_str()))
+            .collect()
+    };
+    assert_eq!(waivers.len(), before + 3);
+    assert_eq!(told("started without going back"), [("", "ana")]);
+    assert_eq!(
+        told("criterion passed by hand"),
+        [("immediate", "ops"), ("long_term", "ops")]
+    );
+}
+
+#[test]
+fn the_serious_notices_come_first_and_votes_of_one_login_are_told() {
+    use crate::event::{Order, Vote};
+    let mut view = view(&samples::rolled_back(true));
+    view.clock_back = (0..300).map(|seq| (seq, 1)).collect();
+    for who in ["ana", "bo"] {
+        let vote = Vote {
+            who: who.into(),
+            comment: None,
+            digest: String::new(),
+            nonce: "7".into(),
+            signature: None,
+            key: None,
+        };
+        view.orders.push(crate::view::Ordered {
+            seq: 90,
+            at: 0,
+            by: "ops".into(),
+            order: Order::Approve {
+                step: "restart".into(),
+                vote,
+            },
+            reason: None,
+            refused: None,
+        });
+    }
+    let found = facts::notices(&view);
+    let at = |code: &str| found.iter().position(|one| one.code == code).unwrap();
+    let last_serious = at("rollback_unverified").max(at("undo_failed"));
+    assert!(last_serious < at("votes_of_one_login"));
+    assert!(at("votes_of_one_login") < at("clock_back"));
+    let text = &found[at("votes_of_one_login")].text;
+    assert_eq!(
+        text,
+        "the votes of ana, bo came from one login, ops, without keys"
+    );
+}

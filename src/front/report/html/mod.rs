@@ -55,7 +55,7 @@ pub fn html(view: &RunView, proof: &Proof, seal: Option<&str>) -> String {
     back::doubts(view, &mut page);
     people::notes(view, &mut page);
     sign_off::criteria(view, &mut page);
-    sign_off::sign_off(view, &mut page);
+    sign_off::sign_off(view, proof, &mut page);
     appendix::appendix(view, proof, &mut page);
     if let Some(seal) = seal {
         page.raw("<details class=\"seal\">\n<summary>Record for offline verification</summary>\n");

@@ -3,6 +3,7 @@
 
 use super::super::super::text::{moment, seconds};
 use super::super::facts::{self, Block, Judged, Line, State};
+use super::super::{Held, Proof};
 use super::evidence::observed_cell;
 use super::page::{Mark, Page};
 use super::people::named;
@@ -55,7 +56,7 @@ fn state(one: &Judged<'_>, page: &mut Page) {
     }
 }
 
-pub(super) fn sign_off(view: &RunView, page: &mut Page) {
+pub(super) fn sign_off(view: &RunView, proof: &Proof, page: &mut Page) {
     page.section("Sign-off");
     for block in facts::sign_off(view) {
         page.tag("div", "sign-off");
@@ -63,7 +64,7 @@ pub(super) fn sign_off(view: &RunView, page: &mut Page) {
             Stage::Before => before(view, page),
             Stage::After => after(view, page),
         }
-        lines(&block, page);
+        lines(&block, proof, page);
         page.end();
     }
     page.end();
@@ -101,7 +102,7 @@ fn after(view: &RunView, page: &mut Page) {
     page.end();
 }
 
-fn lines(block: &Block<'_>, page: &mut Page) {
+fn lines(block: &Block<'_>, proof: &Proof, page: &mut Page) {
     if block.lines.is_empty() {
         page.tag("p", "more");
         page.text("The runbook asks for no signature here; a line to sign by hand:")
@@ -109,7 +110,7 @@ fn lines(block: &Block<'_>, page: &mut Page) {
     }
     page.table("sign", &["Role", "Name", "Date", "Signature"]);
     for line in &block.lines {
-        signature(line, page);
+        signature(line, proof, page);
     }
     if block.lines.is_empty() {
         page.raw("<tr class=\"hand\"><td></td><td></td><td></td><td></td></tr>\n");
@@ -117,7 +118,7 @@ fn lines(block: &Block<'_>, page: &mut Page) {
     page.end_table();
 }
 
-fn signature(line: &Line<'_>, page: &mut Page) {
+fn signature(line: &Line<'_>, proof: &Proof, page: &mut Page) {
     let title = line.person.and_then(|one| one.title.as_deref());
     page.tag("tr", if line.signed.is_some() { "" } else { "hand" });
     page.tag("td", "").text(title.unwrap_or(line.role));
@@ -134,10 +135,27 @@ fn signature(line: &Line<'_>, page: &mut Page) {
     page.say("td", "", &named(&signature.who, login))
         .time_cell(at)
         .tag("td", "");
-    match &signature.key {
-        Some(key) => page.mark(Mark::Good, "signed with").text(" ").code(key),
-        None => page.mark(Mark::Good, "signed by login"),
+    let held = proof.signatures.get(&line.seq);
+    let (words, why) = Held::said(held, signature.key.is_some());
+    let mark = match held {
+        Some(Held::Bad(_) | Held::NotAllowed(_)) => Mark::Bad,
+        Some(Held::Good) if !line.earlier => Mark::Good,
+        _ => Mark::Odd,
     };
+    page.mark(mark, words);
+    if let Some(key) = &signature.key {
+        page.text(" ").code(key);
+    }
+    if let Some(why) = why {
+        page.say("div", "", why);
+    }
+    if line.earlier {
+        page.say(
+            "div",
+            "",
+            "under an earlier end: the run went on afterwards",
+        );
+    }
     page.tag("div", "more")
         .text("under event ")
         .text(&signature.seq.to_string());

@@ -121,6 +121,7 @@ fn proof(quote: &str) -> Proof {
         witness: Some(9),
         problem: None,
         quotes: [("steps/restart.1/out".to_owned(), quote.to_owned())].into(),
+        ..Proof::default()
     }
 }
 
@@ -196,7 +197,7 @@ fn who_signed_and_who_has_to_is_told() {
     for said in [
         "Before the migration",
         "SHA256:abcdef",
-        "signed by login",
+        "by login alone",
         "On-call engineer",
         "the pager was silent",
         "Lessons",

@@ -67,7 +67,7 @@ pub fn json(view: &RunView, proof: &Proof) -> Value {
         "votes": people::votes(view),
         "notes": people::notes(view),
         "signatures": people::signatures(view),
-        "sign_off": people::sign_off(view),
+        "sign_off": people::sign_off(view, proof),
         "criteria": people::criteria(view),
         "head": {
             "events": view.last_seq, "hash": proof.head, "witness": proof.witness,

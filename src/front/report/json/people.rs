@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::super::text::rfc3339;
-use super::super::facts;
+use super::super::{Held, Proof, facts};
 use crate::event::Order;
 use crate::view::RunView;
 
@@ -52,13 +52,17 @@ pub(super) fn signatures(view: &RunView) -> Value {
 }
 
 /// Each role that is to sign, and whether it has.
-pub(super) fn sign_off(view: &RunView) -> Value {
+pub(super) fn sign_off(view: &RunView, proof: &Proof) -> Value {
     let line = |line: &facts::Line<'_>| {
         json!({
             "role": line.role,
             "who": line.person.and_then(|one| one.who.as_ref()),
             "signed_by": line.signed.map(|(_, _, one)| &one.who),
             "signed_at": line.signed.map(|(at, _, _)| rfc3339(at)),
+            "standing": line.signed.map(|_| {
+                proof.signatures.get(&line.seq).map_or("not_checked", Held::word)
+            }),
+            "earlier_end": line.earlier,
         })
     };
     let [before, after] =
