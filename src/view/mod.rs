@@ -20,6 +20,7 @@ mod snapshot;
 mod step;
 #[cfg(test)]
 mod tests;
+mod waivers;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,11 +31,12 @@ pub use diff::{Change, diff};
 pub use exercised::{Exercise, History};
 pub use fan::Fan;
 pub use forecast::Timeline;
-pub use people::{Asked, Ordered, Resolved, Waiver};
+pub use people::{Asked, Ordered, Resolved};
 pub use phase::{PhaseStatus, PhaseView};
 pub use rollback::{ItemStatus, RollbackItemView, RollbackView};
 pub use snapshot::SnapshotSet;
 pub use step::{AttemptFailed, StepStatus, StepView};
+pub use waivers::Waiver;
 
 use crate::event::{
     Criterion, Event, EventKind, Look, Parking, Person, Planned, Question, RunEvent, RunFailure,
