@@ -665,6 +665,23 @@ fn a_signature_by_a_key_that_may_counts_whatever_the_login() {
         "{votes}"
     );
     assert_eq!(tell(&dir, &["resume"]).success().ledger(), ["after"]);
+    // and whoever verifies the run holds the vote against the keys again
+    let verified = tell(&dir, &["verify"]).success().stdout;
+    let said = "voted    for `go` by ana: good, key SHA256:";
+    assert!(verified.contains(said), "{verified}");
+    let other = keys::public(&dir.path().join("eve"));
+    std::fs::write(dir.path().join("others"), format!("ana {other}\n")).unwrap();
+    let verified = tell(&dir, &["verify", "--allowed-signers", "others"]).code(77);
+    assert!(
+        verified.stdout.contains("NOT ALLOWED"),
+        "{}",
+        verified.stdout
+    );
+    assert!(
+        verified.stderr.contains("the vote of `ana`"),
+        "{}",
+        verified.stderr
+    );
 }
 
 /// The number of the last question.

@@ -409,7 +409,8 @@ fn a_live_run_is_signed_through_its_engine() {
             phases:
               p:
                 steps:
-                  - { id: a, shell: echo a >> ledger; sleep 2 }
+                  - { id: a, shell: echo a >> ledger; sleep 2, read_only: true }
+                  - { id: b, shell: echo b >> ledger; sleep 2 }
             ",
         )
         .start();
@@ -428,8 +429,21 @@ fn a_live_run_is_signed_through_its_engine() {
         "{}",
         ran.stderr
     );
+    // what has begun to change something needs nobody's word any more that it may
+    going.until("ledger", "b");
+    for words in [&["--stage", "before"][..], &[]] {
+        let words = [&["sign", &run, "--as", "lead"], words].concat();
+        let late = tell(&dir, &words).code(64).stderr;
+        assert!(
+            late.contains("a step has begun to change something"),
+            "{late}"
+        );
+    }
     let ran = going.wait().success();
+    let status = tell(&dir, &["status"]).stdout;
+    assert!(status.contains("by login `"), "{status}");
     let found = signatures(&ran.journal);
+    assert_eq!(found.len(), 1);
     assert_eq!(found[0].stage, ferry::event::Stage::Before);
     let verified = tell(&dir, &["verify", "--json"]).success();
     let said: Value = serde_json::from_str(&verified.stdout).unwrap();
