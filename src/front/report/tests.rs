@@ -112,8 +112,10 @@ fn a_verdict_is_no_better_than_what_was_judged() {
         let mut view = view(&samples::success());
         let at = view.steps.iter().position(|one| one.report.is_some());
         let step = &mut view.steps[at.unwrap()];
-        let mut report = crate::event::Report::default();
-        report.evidence = vec![samples::evidence("x == 1", Verdict::Pass, &[]); 2];
+        let mut report = crate::event::Report {
+            evidence: vec![samples::evidence("x == 1", Verdict::Pass, &[]); 2],
+            ..crate::event::Report::default()
+        };
         if !passed {
             report.evidence[1].verdict = Verdict::Fail;
             step.status = crate::view::StepStatus::Tolerated;

@@ -60,8 +60,8 @@ fn were(count: usize, noun: &str) -> String {
 fn success(view: &RunView) -> String {
     let (judged, passed) = verdicts(view);
     let failed = judged - passed;
-    let bad = |step: &&StepView| step.status == StepStatus::Tolerated;
-    let steps = view.each_step().filter(|(_, step)| bad(&step)).count();
+    let bad = |step: &StepView| step.status == StepStatus::Tolerated;
+    let steps = view.each_step().filter(|(_, step)| bad(step)).count();
     match (judged, failed, steps) {
         (0, _, 0) => "every phase is over; no expectation was judged".into(),
         (_, 0, 0) => "every phase is over and every expectation was met".into(),

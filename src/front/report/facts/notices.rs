@@ -31,6 +31,43 @@ pub(in super::super) fn notices(view: &RunView) -> Vec<Notice> {
         say("not_signed_before", role, text.into());
     }
     people(view, &mut say);
+    way_back(view, &mut say);
+    for (name, step) in view.each_step() {
+        of_step(view, &name, step, &mut say);
+    }
+    for (_, parking) in &view.parked {
+        say(
+            "stopped",
+            "",
+            format!("the run was stopped before its end: {}", parking.words()),
+        );
+    }
+    for (seq, back_ms) in &view.clock_back {
+        let back = super::super::super::text::ms(*back_ms);
+        say(
+            "clock_back",
+            "",
+            format!(
+                "the clock was set back by {back} before event {seq}: times do not tell the order"
+            ),
+        );
+    }
+    if view.header.options.no_rollback {
+        say(
+            "no_rollback",
+            "",
+            "the run was told not to go back after a failure".into(),
+        );
+    }
+    signatures(view, &mut say);
+    one_login(view, &mut say);
+    // lists are cut at their end
+    notices.sort_by_key(|one| weight(one.code));
+    notices
+}
+
+/// What the way back left, and whether it was proven.
+fn way_back(view: &RunView, say: &mut impl FnMut(&'static str, &str, String)) {
     if let Some(rollback) = &view.rollback {
         for one in &rollback.not_undone {
             say(
@@ -66,38 +103,6 @@ pub(in super::super) fn notices(view: &RunView) -> Vec<Notice> {
             say("rollback_unverified", "", text.into());
         }
     }
-    for (name, step) in view.each_step() {
-        of_step(view, &name, step, &mut say);
-    }
-    for (_, parking) in &view.parked {
-        say(
-            "stopped",
-            "",
-            format!("the run was stopped before its end: {}", parking.words()),
-        );
-    }
-    for (seq, back_ms) in &view.clock_back {
-        let back = super::super::super::text::ms(*back_ms);
-        say(
-            "clock_back",
-            "",
-            format!(
-                "the clock was set back by {back} before event {seq}: times do not tell the order"
-            ),
-        );
-    }
-    if view.header.options.no_rollback {
-        say(
-            "no_rollback",
-            "",
-            "the run was told not to go back after a failure".into(),
-        );
-    }
-    signatures(view, &mut say);
-    one_login(view, &mut say);
-    // lists are cut at their end
-    notices.sort_by_key(|one| weight(one.code));
-    notices
 }
 
 /// How far behind it stands: what may still be wrong in the world, what is missing or was decided by
