@@ -41,6 +41,17 @@ pub async fn explain(
     let kind = Endpoint::of(call)?.kind;
     let statements = text::split(script, kind);
     if kind == TargetKind::Sqlite && statements.iter().any(shapes) {
+        if let Some(word) = statements.iter().find_map(leaves_memory) {
+            // a connection in memory opens any file that it is told to
+            let mut lines: Vec<String> = statements.iter().map(|one| flat(one.text)).collect();
+            lines.push(format!(
+                "(not tried on a copy: `{word}` may reach beyond it)"
+            ));
+            return Ok(Explained {
+                lines,
+                exact: false,
+            });
+        }
         return on_a_copy(cx, call, &statements).await;
     }
     let mut explained = Explained {
@@ -100,6 +111,35 @@ fn shapes(statement: &Statement<'_>) -> bool {
     )
 }
 
+/// What in it could reach beyond a database in memory: a word that opens, writes or loads files, or a
+/// statement that is none of those known to stay inside.
+fn leaves_memory(statement: &Statement<'_>) -> Option<String> {
+    const REACHING: [&str; 5] = ["attach", "detach", "vacuum", "pragma", "load_extension"];
+    const STAYING: [&str; 17] = [
+        "alter",
+        "analyze",
+        "begin",
+        "commit",
+        "create",
+        "delete",
+        "drop",
+        "end",
+        "insert",
+        "reindex",
+        "release",
+        "replace",
+        "rollback",
+        "savepoint",
+        "select",
+        "update",
+        "with",
+    ];
+    let words = statement.words.iter().map(|word| word.trim_end_matches('('));
+    let reaching = words.into_iter().find(|word| REACHING.contains(word));
+    let other = (!STAYING.contains(&statement.first())).then(|| statement.first());
+    reaching.or(other).map(str::to_owned)
+}
+
 /// The plan in lines.
 fn shown(plan: &Table) -> Vec<String> {
     let text = |value: &Value| match value {
@@ -155,8 +195,10 @@ async fn on_a_copy(
         .await;
     let mut copy = Conn::Sqlite(copy.map_err(|error| wrong(0, &error.into()))?);
     for row in &schema.rows {
-        let made = copy.run(row["sql"].as_str().unwrap_or_default()).await;
-        if made.is_err() {
+        let sql = row["sql"].as_str().unwrap_or_default();
+        let told = text::split(sql, TargetKind::Sqlite);
+        let creates = matches!(told.as_slice(), [only] if only.first() == "create");
+        if !creates || copy.run(sql).await.is_err() {
             // a virtual table of an extension, say: nothing is known then
             let lines = statements
                 .iter()
@@ -182,4 +224,32 @@ async fn on_a_copy(
         .push("(carried out on an empty copy of the schema, in memory)".into());
     copy.close().await;
     Ok(explained)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reaches_beyond_memory_is_not_tried() {
+        let word = |sql: &str| {
+            let statements = text::split(sql, TargetKind::Sqlite);
+            statements.iter().find_map(leaves_memory)
+        };
+        for (sql, found) in [
+            ("create table a (b); attach 'file:/x?mode=rw' as y", "attach"),
+            ("create table a (b);\n-- why\nVACUUM /* x */ INTO '/x'", "vacuum"),
+            ("create table a (b); pragma journal_mode = wal", "pragma"),
+            ("create table a as select load_extension /**/ ('/x')", "load_extension"),
+            ("create table a (b); explain select 1", "explain"),
+        ] {
+            assert_eq!(word(sql).as_deref(), Some(found), "{sql}");
+        }
+        for sql in [
+            "create table a (b default 'attach'); insert into a values ('vacuum into')",
+            "alter table a add column \"pragma\" text",
+        ] {
+            assert_eq!(word(sql), None, "{sql}");
+        }
+    }
 }
