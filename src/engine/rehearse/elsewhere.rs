@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::touch;
+use super::place::Place;
 use crate::action::Target;
 use crate::event::RunOptions;
 use crate::expr::Expr;
@@ -21,6 +21,8 @@ pub enum Common {
         name: String,
         /// The place, without user and password.
         place: String,
+        /// The target that production has there.
+        there: String,
     },
     /// A step without a target that nothing of the environment changes: it would do the same.
     Step {
@@ -76,19 +78,35 @@ pub fn common(
         scope: b,
     };
     let moved = moved(&here, &there);
+    // whatever production has, if only to read from it
+    let theirs: Vec<(&str, Place)> = there
+        .plan
+        .runbook
+        .targets
+        .iter()
+        .filter_map(|def| Some((def.name.value.as_str(), place(&there, &def.name)?)))
+        .collect();
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     for step in changing(here.plan) {
         match &step.action.target {
             Some(target) => {
                 let name = target.value.as_str();
-                let places = (place(&here, name), place(&there, name));
-                if let (Some(a), Some(b)) = places
-                    && a == b
-                    && seen.insert(name.to_owned())
-                {
-                    let name = name.to_owned();
-                    found.push(Common::Target { name, place: a });
+                if !seen.insert(name) {
+                    continue;
+                }
+                let Some(own) = place(&here, name) else {
+                    continue;
+                };
+                // its own name is told before others
+                let mut same = theirs.iter().filter(|(_, place)| own.is(place));
+                let own_name = same.clone().find(|(other, _)| *other == name);
+                if let Some((other, _)) = own_name.or_else(|| same.next()) {
+                    found.push(Common::Target {
+                        name: name.to_owned(),
+                        place: own.shown().to_owned(),
+                        there: (*other).to_owned(),
+                    });
                 }
             }
             None if !refers(step, &moved) => {
@@ -110,8 +128,8 @@ fn changing(plan: &Plan) -> Vec<&Step> {
     });
     let all = plan.runbook.steps().map(|(_, step)| step).chain(undone);
     let all = all.chain(plan.runbook.rollback.steps());
-    // a message is no change of the system; a copy lies in the run's own directory
-    all.filter(|step| step.changes() && !step.leaves_nothing())
+    // a message reaches people, a backup may land where production keeps its own
+    all.filter(|step| step.changes() || step.leaves_nothing())
         .collect()
 }
 
@@ -132,7 +150,7 @@ fn moved(here: &Values<'_>, there: &Values<'_>) -> BTreeSet<String> {
 }
 
 /// Where a target is, as far as its address has a value.
-fn place(values: &Values<'_>, name: &str) -> Option<String> {
+fn place(values: &Values<'_>, name: &str) -> Option<Place> {
     let def = values.plan.runbook.target(name)?;
     let url = def.url.value.render(&values.scope).ok()?;
     let target = Target {
@@ -141,7 +159,7 @@ fn place(values: &Values<'_>, name: &str) -> Option<String> {
         url: url.as_str()?.to_owned(),
         options: serde_json::Value::Null,
     };
-    Some(touch::place(&target))
+    Some(Place::of(&target))
 }
 
 /// Whether what a step does depends on one of these inputs.
@@ -151,6 +169,18 @@ fn refers(step: &Step, inputs: &BTreeSet<String>) -> bool {
             matches!(reference.path.as_slice(), [root, name, ..] if root == "inputs" && inputs.contains(name))
         })
     };
+    if *step.action.key == "notify" {
+        // whom it reaches is all that counts, whatever the words are
+        let written = step.action.params.as_written();
+        let webhook = written.get("webhook").and_then(|url| url.as_str());
+        let mut words = webhook
+            .unwrap_or_default()
+            .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'));
+        return words.any(|word| {
+            word.strip_prefix("inputs.")
+                .is_some_and(|name| inputs.contains(name))
+        });
+    }
     super::found::needed(step, &step.action)
         .into_iter()
         .any(refers)

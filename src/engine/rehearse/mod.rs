@@ -8,6 +8,7 @@ mod back;
 mod elsewhere;
 mod found;
 mod hands;
+mod place;
 mod step;
 mod touch;
 mod walk;

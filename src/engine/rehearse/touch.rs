@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::place::Place;
 use crate::action::{Call, Target};
 use crate::runbook::TargetKind;
 use crate::runbook::model::Step;
@@ -134,48 +135,9 @@ fn redis(target: &Target, call: &Call, key: &str) -> Sight {
     }
 }
 
-/// Where a target is, whoever is let in there: two targets of one server are at one place. What a
-/// Redis address says of a database is not part of it.
-pub(super) fn place(target: &Target) -> String {
-    let url = target.url.split(['?', '#']).next().unwrap_or_default();
-    if target.kind == TargetKind::Sqlite {
-        let path = url.strip_prefix("sqlite:").unwrap_or(url);
-        let path = path.strip_prefix("//").unwrap_or(path);
-        // one file has many spellings
-        let real = std::fs::canonicalize(path).map(|path| path.display().to_string());
-        return real.unwrap_or_else(|_| path.to_owned());
-    }
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    if scheme.contains("unix") {
-        return rest.to_owned();
-    }
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    let host = host.to_lowercase().replace("localhost", "127.0.0.1");
-    let port = match target.kind {
-        TargetKind::Redis => "6379",
-        TargetKind::Postgres => "5432",
-        TargetKind::Mysql => "3306",
-        _ if scheme == "https" => "443",
-        _ => "80",
-    };
-    let has_port = host
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    let host = if has_port {
-        host
-    } else {
-        format!("{host}:{port}")
-    };
-    match target.kind {
-        TargetKind::Postgres | TargetKind::Mysql => format!("{host}/{path}"),
-        // the paths of a service are its own
-        _ => host,
-    }
+/// What a target's place is called.
+fn place(target: &Target) -> String {
+    Place::of(target).shown().to_owned()
 }
 
 /// The database that a Redis target means.
