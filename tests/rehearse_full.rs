@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::support::ferry::{Ferry, Ran};
 use crate::support::redis::Server;
 use ferry::event::{EventKind, RunEvent};
+use nix::sys::signal::Signal;
 
 /// Two directories that stand for production and staging.
 const RUNBOOK: &str = r#"
@@ -76,6 +77,7 @@ fn a_dress_rehearsal_is_a_real_run_elsewhere_and_says_so() {
     assert!(planned.options.rehearsal);
     assert_eq!(planned.options.environment.as_deref(), Some("staging"));
     assert_eq!(planned.options.until, None);
+    assert_eq!(planned.options.comms, ferry::event::CommsMode::Off);
     let show = |words: &[&str]| Ferry::again(&ran.dir).command(words).run().success().stdout;
     assert!(show(&["runs"]).contains("demo-rehearsal-"));
     let status = show(&["status"]);
@@ -175,6 +177,85 @@ fn what_would_change_production_is_refused_unless_the_author_says_so() {
     );
     let set: String = redis.ask(4, &["GET", "k"]);
     assert_eq!(set, "b");
+}
+
+#[test]
+fn no_place_of_production_is_changed_under_another_name() {
+    let runbook = |target: &str, other: &str| {
+        format!(
+            "
+            runbook: demo
+            inputs: {{ a: {{ default: '{other}' }}, b: {{ default: 'sqlite:production.db' }}, to: {{ default: 'http://127.0.0.1:1/' }} }}
+            environments: {{ staging: {{ inputs: {{ a: '{target}', b: 'sqlite:else.db' }} }} }}
+            targets: {{ one: {{ sqlite: \"${{{{ inputs.a }}}}\" }}, two: {{ sqlite: \"${{{{ inputs.b }}}}\" }} }}
+            phases:
+              p:
+                steps:
+                  - {{ id: look, sql: select 1, target: two }}
+                  - {{ id: keep, sql.backup: keep.db, target: one }}
+                  - {{ id: tell, notify: {{ webhook: \"${{{{ inputs.to }}}}\", text: \"${{{{ inputs.a }}}}\" }}, undo: none }}
+            "
+        )
+    };
+    let ferry = Ferry::new()
+        .runbook(&runbook("sqlite:linked.db", "sqlite:first.db"))
+        .file("production.db", "")
+        .file("first.db", "");
+    std::fs::hard_link(ferry.path("production.db"), ferry.path("linked.db")).unwrap();
+    let ran = ferry
+        .command(&["rehearse", "--full", "--env", "staging", "runbook.yaml"])
+        .run()
+        .code(78);
+    for words in [
+        "target `one` (",
+        "linked.db) is where `two` is without `--env`",
+        "step `tell` (`notify`) does the same",
+    ] {
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_rehearsal_that_goes_on_is_compared_again() {
+    let failing = RUNBOOK.replace("shell: 'true'", "shell: 'sleep 30'");
+    let apart = failing
+        .replace(
+            "    phases:\n",
+            "    targets: { db: { sqlite: \"${{ inputs.words }}\" } }\n    phases:\n",
+        )
+        .replace(
+            "          - id: lost",
+            "          - { id: put, sql: { execute: \"insert into t values (1)\" }, target: db, when: 'inputs.dir == \"nowhere\"', undo: none }\n          - id: lost",
+        );
+    let with = |ferry: Ferry, production: &str| {
+        ferry
+            .env("WORDS", production)
+            .env("STAGING_WORDS", "sqlite:staging.db")
+    };
+    let going = with(stage(&apart), "sqlite:production.db")
+        .command(&["rehearse", "--full", "--env", "staging", "runbook.yaml"])
+        .start();
+    going.until_true("the second file is written", || {
+        std::fs::read_to_string(going.path("staging/conf")).is_ok_and(|text| text == "b\n")
+    });
+    let dir = going.shared();
+    going.signal(Signal::SIGKILL);
+    going.wait();
+    for order in ["resume", "rollback", "cancel"] {
+        let again = with(Ferry::again(&dir), "sqlite:staging.db")
+            .command(&[order])
+            .run()
+            .code(78);
+        assert!(
+            again.stderr.contains("target `db` ("),
+            "{order}: {}",
+            again.stderr
+        );
+    }
+    let again = with(Ferry::again(&dir), "sqlite:production.db")
+        .command(&["rollback"])
+        .run();
+    assert_eq!(text(&again, "staging/conf"), "a\n", "{}", again.stderr);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::rehearse::Args;
 use super::{drill, load, state};
 use crate::engine::Start;
 use crate::engine::rehearse::{Common, common};
-use crate::event::RunOptions;
+use crate::event::{CommsMode, Planned, RunOptions};
 use crate::plan::Plan;
 use crate::runbook::inputs::{self, Bound};
 use crate::runbook::{Runbook, Source};
@@ -31,6 +31,8 @@ pub(super) struct Stage {
     pub(super) base_dir: std::path::PathBuf,
     pub(super) environment: String,
     pub(super) json: bool,
+    /// Whether messages are sent.
+    pub(super) comms: CommsMode,
 }
 
 impl Stage {
@@ -44,6 +46,7 @@ impl Stage {
                 environment: Some(self.environment.clone()),
                 rehearsal: true,
                 until: until.map(str::to_owned),
+                comms: self.comms,
                 ..RunOptions::default()
             },
             store: Arc::clone(&self.store),
@@ -96,6 +99,7 @@ pub(super) fn full(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> 
             base_dir,
             environment,
             json: args.json,
+            comms: args.comms.into(),
         };
         if args.drill {
             return drill::hold(&stage).await;
@@ -109,6 +113,37 @@ pub(super) fn full(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> 
     });
     runtime.shutdown_background();
     told
+}
+
+/// Refuses to go on with a rehearsal that would change production as it is bound now: its secrets, and
+/// what they stand for without the environment, may be others than when it was started.
+pub(super) fn still_apart(
+    planned: &Planned,
+    plan: &Arc<Plan>,
+    secrets: &HashMap<String, String>,
+    (production, meaning): (&Runbook, &str),
+    given: &[(String, String)],
+) -> Result<(), CommandError> {
+    let Some(environment) = planned.options.environment.as_deref() else {
+        return Ok(());
+    };
+    let named = production
+        .environments
+        .iter()
+        .find(|one| *one.name == *environment);
+    let names = |name: &str| named.is_some_and(|one| one.inputs.iter().any(|(n, _)| **n == *name));
+    // what the environment does not name was the same for both, from wherever it came
+    let same = plan.inputs.iter().filter(|(name, _)| !names(name));
+    let plain = |value: &serde_json::Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    let mut values: Vec<(String, String)> = same
+        .map(|(name, value)| (name.clone(), plain(value)))
+        .collect();
+    values.extend(given.iter().cloned());
+    apart(plan, secrets, production, meaning, &values, environment)
 }
 
 /// Refuses what would change production.
@@ -161,8 +196,11 @@ fn apart(
 
 fn words(one: &Common) -> String {
     match one {
-        Common::Target { name, place } => {
+        Common::Target { name, place, there } if name == there => {
             format!("target `{name}` ({place}) is the same without `--env`")
+        }
+        Common::Target { name, place, there } => {
+            format!("target `{name}` ({place}) is where `{there}` is without `--env`")
         }
         Common::Step { id, action } => {
             format!(

@@ -49,6 +49,9 @@ pub(super) struct Args {
     /// Go forward to each changing step and back again, timing both ways
     #[arg(long, requires = "full")]
     pub(super) drill: bool,
+    /// Whether people are told what happens in a dress rehearsal, as `comms` of the runbook says
+    #[arg(long, value_name = "WHEN", default_value = "off", requires = "full")]
+    pub(super) comms: super::run::Comms,
     /// One JSON object a line
     #[arg(long)]
     pub(super) json: bool,

@@ -14,11 +14,14 @@ use super::load;
 use crate::action::Registry;
 use crate::event::{Event, EventKind, Planned, RunEvent};
 use crate::plan::{Plan, hex};
-use crate::runbook::{self, inputs};
+use crate::runbook::{self, Runbook, inputs};
 
 /// What a run stands on.
 pub(super) struct Replanned {
     pub(super) plan: Plan,
+    /// The runbook without the environment that it was planned in, and its meaning.
+    pub(super) production: Runbook,
+    pub(super) meaning: String,
     pub(super) secrets: HashMap<String, String>,
     pub(super) base_dir: PathBuf,
 }
@@ -45,6 +48,7 @@ pub(super) fn replan(
     let Some(runbook) = read.runbook else {
         return Err(other_ferry(planned));
     };
+    let production = runbook.clone();
     let runbook = load::within(runbook, planned.options.environment.as_deref())?;
     let given: BTreeMap<String, String> = given.iter().cloned().collect();
     let env = |name: &str| std::env::var(name).ok();
@@ -62,6 +66,8 @@ pub(super) fn replan(
     }
     Ok(Replanned {
         plan,
+        production,
+        meaning: read.meaning,
         secrets: bound.secrets,
         base_dir,
     })

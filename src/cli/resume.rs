@@ -8,7 +8,7 @@ use super::carry::{Attendance, Ready};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::orders::{self, Found};
-use super::{load, replan};
+use super::{dress, load, replan};
 use crate::engine::Start;
 use crate::engine::mail::Letter;
 use crate::event::{Order, RunStatus};
@@ -159,6 +159,16 @@ fn go(
         found.is_ours(takeover)?;
         let planned = replan::planned(&found.events)?;
         let again = replan::replan(planned, &on.inputs)?;
+        let plan = Arc::new(again.plan);
+        if planned.options.rehearsal && order != Order::Abort {
+            dress::still_apart(
+                planned,
+                &plan,
+                &again.secrets,
+                (&again.production, &again.meaning),
+                &on.inputs,
+            )?;
+        }
         say_changes(&found, planned.version.as_str(), takeover);
         for line in replan::changed(planned) {
             super::say(&line);
@@ -166,7 +176,7 @@ fn go(
         let order = (!(interrupted && resumes)).then_some((order, reason));
         let ready = Ready {
             run: found.row.id.clone(),
-            plan: Arc::new(again.plan),
+            plan,
             secrets: again.secrets,
             options: planned.options.clone(),
             store: Arc::clone(&found.store) as Arc<dyn Store>,

@@ -67,7 +67,7 @@ pub(super) struct Args {
 
 /// Whether messages are sent, as it is typed.
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Comms {
+pub(super) enum Comms {
     /// To their channels
     On,
     /// All of them, marked, to the channel `test`, or to the terminal where there is none

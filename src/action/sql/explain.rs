@@ -134,7 +134,10 @@ fn leaves_memory(statement: &Statement<'_>) -> Option<String> {
         "update",
         "with",
     ];
-    let words = statement.words.iter().map(|word| word.trim_end_matches('('));
+    let words = statement
+        .words
+        .iter()
+        .map(|word| word.trim_end_matches('('));
     let reaching = words.into_iter().find(|word| REACHING.contains(word));
     let other = (!STAYING.contains(&statement.first())).then(|| statement.first());
     reaching.or(other).map(str::to_owned)
@@ -237,10 +240,19 @@ mod tests {
             statements.iter().find_map(leaves_memory)
         };
         for (sql, found) in [
-            ("create table a (b); attach 'file:/x?mode=rw' as y", "attach"),
-            ("create table a (b);\n-- why\nVACUUM /* x */ INTO '/x'", "vacuum"),
+            (
+                "create table a (b); attach 'file:/x?mode=rw' as y",
+                "attach",
+            ),
+            (
+                "create table a (b);\n-- why\nVACUUM /* x */ INTO '/x'",
+                "vacuum",
+            ),
             ("create table a (b); pragma journal_mode = wal", "pragma"),
-            ("create table a as select load_extension /**/ ('/x')", "load_extension"),
+            (
+                "create table a as select load_extension /**/ ('/x')",
+                "load_extension",
+            ),
             ("create table a (b); explain select 1", "explain"),
         ] {
             assert_eq!(word(sql).as_deref(), Some(found), "{sql}");
