@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::client::{Endpoint, Session};
 use super::conn::{Conn, Fault, Table};
-use super::text::Statement;
+use super::text::{self, Piece, Statement};
 use super::{own, tx, words};
 use crate::action::{ActionError, Call, ReadContext};
 use crate::event::{Cause, Outcome};
@@ -292,33 +292,33 @@ const PURE: &[&str] = &[
 ];
 
 /// A function in the statement that may do more than read, if there is one. SQLite has none: its file
-/// is open for reading alone.
+/// is open for reading alone. Names that are quoted or have a schema before them are anybody's.
 pub fn unknown_function(statement: &Statement<'_>, kind: TargetKind) -> Option<String> {
     if kind == TargetKind::Sqlite {
         return None;
     }
-    let calls = statement
-        .words
-        .iter()
-        .filter_map(|word| word.strip_suffix('('));
-    let mut defined = statement.words.windows(2).filter_map(|pair| {
-        // `with name(a, b) as (..)`, `insert into t (..)`: a name before a bracket, and no call
-        let names = [
-            "with",
-            "into",
-            "table",
-            "recursive",
-            "exists",
-            "references",
-            "key",
-            "index",
-        ];
-        let name = pair[1].strip_suffix('(')?;
-        names.contains(&pair[0].as_str()).then(|| name.to_owned())
-    });
-    let defined: Vec<String> = defined.by_ref().collect();
-    let unknown = |name: &&str| !PURE.contains(name) && !defined.iter().any(|known| known == name);
-    calls.into_iter().find(unknown).map(str::to_owned)
+    let pieces = text::pieces(statement.text, kind);
+    let before = |at: usize, back: usize| at.checked_sub(back).map(|at| &pieces[at]);
+    let is = |piece: Option<&Piece<'_>>, wanted: &str| matches!(piece, Some(Piece::Word(word)) if word == wanted);
+    let brackets = (0..pieces.len()).filter(|at| pieces[*at] == Piece::Other("("));
+    let unknown = |at: usize| match before(at, 1)? {
+        Piece::Word(name) => {
+            // `with name(a, b) as (..)` defines a name, here and nowhere else
+            let defines = is(before(at, 2), "with")
+                || is(before(at, 2), "recursive") && is(before(at, 3), "with");
+            // a sign that is no ASCII may be a part of the name
+            let longer = matches!(before(at, 2), Some(Piece::Other(sign))
+                if *sign == "." || !sign.is_ascii() && sign.chars().count() == 1);
+            let known = PURE.contains(&name.as_str()) && !longer;
+            (!known && !defines).then(|| name.clone())
+        }
+        Piece::Other(quoted) if quoted.starts_with(['"', '`']) => Some((*quoted).to_owned()),
+        Piece::Other(sign) if !sign.is_ascii() && !sign.starts_with('\'') => {
+            Some((*sign).to_owned())
+        }
+        Piece::Other(_) => None,
+    };
+    brackets.into_iter().find_map(unknown)
 }
 
 /// One query in a read-only transaction that is rolled back.
@@ -334,7 +334,6 @@ pub async fn query(session: &mut Session, text: &str, args: &[Value]) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::super::text;
     use super::*;
 
     #[test]
@@ -349,10 +348,33 @@ mod tests {
         ] {
             assert_eq!(unknown(sql), None, "{sql}");
         }
+        let mysql = "select 1--sleep(9)";
+        let statements = text::split(mysql, TargetKind::Mysql);
+        let found = unknown_function(&statements[0], TargetKind::Mysql);
+        assert_eq!(found.as_deref(), Some("sleep"));
         for (sql, name) in [
             ("select pg_reload_conf()", "pg_reload_conf"),
             ("select 1 where dblink_exec('x') = 'y'", "dblink_exec"),
             ("select PG_TERMINATE_BACKEND (1)", "pg_terminate_backend"),
+            (
+                "select a.key, pg_terminate_backend(1) from a",
+                "pg_terminate_backend",
+            ),
+            ("with f(a) as (select 1) select f(a) from f", "f"),
+            (
+                "select \"pg_terminate_backend\"(1)",
+                "\"pg_terminate_backend\"",
+            ),
+            (
+                "select pg_terminate_backend/* ( */(1)",
+                "pg_terminate_backend",
+            ),
+            (
+                "select pg_terminate_backend -- why\n (1)",
+                "pg_terminate_backend",
+            ),
+            ("select ops.replace(1)", "replace"),
+            ("select ops . \"replace\" (1)", "\"replace\""),
         ] {
             assert_eq!(unknown(sql).as_deref(), Some(name), "{sql}");
         }

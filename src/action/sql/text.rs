@@ -164,6 +164,14 @@ impl<'a> Lexer<'a> {
         Token::Word(word)
     }
 
+    /// Whether `--` begins a comment here: in MySQL only with a blank behind it.
+    fn is_comment(&self, rest: &str) -> bool {
+        let blank = |c: char| c.is_ascii_whitespace() || c.is_ascii_control();
+        rest.strip_prefix("--").is_some_and(|rest| {
+            self.kind != TargetKind::Mysql || rest.chars().next().is_none_or(blank)
+        })
+    }
+
     /// The next token; comments and blanks are skipped.
     fn next(&mut self) -> Option<Token> {
         let mysql = self.kind == TargetKind::Mysql;
@@ -172,7 +180,7 @@ impl<'a> Lexer<'a> {
             let first = rest.chars().next()?;
             if first.is_whitespace() {
                 self.at += first.len_utf8();
-            } else if rest.starts_with("--") || (mysql && first == '#') {
+            } else if self.is_comment(rest) || (mysql && first == '#') {
                 self.skip_past(1, "\n");
             } else if rest.starts_with("/*!") || rest.starts_with("/*M!") {
                 self.began = self.at;
@@ -281,6 +289,33 @@ pub fn split(text: &str, kind: TargetKind) -> Vec<Statement<'_>> {
     statements
 }
 
+/// Something that stands before an opening bracket, or may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece<'a> {
+    /// A word, lower case.
+    Word(String),
+    /// Anything else as it is written: a quoted text, a sign.
+    Other(&'a str),
+}
+
+/// The statement in pieces, without blanks and comments.
+pub(super) fn pieces(text: &str, kind: TargetKind) -> Vec<Piece<'_>> {
+    let mut lexer = Lexer {
+        text,
+        at: 0,
+        began: 0,
+        kind,
+    };
+    let mut pieces = Vec::new();
+    while let Some(token) = lexer.next() {
+        pieces.push(match token {
+            Token::Word(word) => Piece::Word(word.trim_end_matches('(').to_owned()),
+            _ => Piece::Other(&text[lexer.began..lexer.at]),
+        });
+    }
+    pieces
+}
+
 /// Whether the text is one statement that only reads, in this dialect.
 pub fn reads(text: &str, kind: TargetKind) -> bool {
     let statements = split(text, kind);
@@ -385,6 +420,8 @@ mod tests {
         assert_eq!(texts(r"select '\'; x'", Mysql).len(), 1);
         assert_eq!(texts(r"select e'\'; x'", Postgres).len(), 1);
         assert_eq!(texts("select 1 # ; \n", Mysql).len(), 1);
+        assert_eq!(texts("select 1--2; x\n -- ; y", Mysql).len(), 2);
+        assert_eq!(texts("select 1--2; x\n", Postgres).len(), 1);
         assert_eq!(texts("/* a /* ; */ ; */ select 1", Postgres), ["select 1"]);
         assert_eq!(
             texts(
