@@ -29,6 +29,15 @@ const LOOKS: &[(&str, &[&str])] = &[
 /// Families of which the server flags each subcommand by itself.
 const FAMILIES: &[&str] = &["MEMORY", "OBJECT", "XINFO"];
 
+/// Scripts that may not write keys may still end connections, wait and use up the server's time.
+const SCRIPTS: &[&str] = &["EVAL_RO", "EVALSHA_RO", "FCALL_RO"];
+
+/// Whether it hands the server a script, whose doing nobody knows.
+pub(super) fn is_script(argv: &[Vec<u8>]) -> bool {
+    let first = argv.first().map(|word| String::from_utf8_lossy(word));
+    first.is_some_and(|word| SCRIPTS.contains(&word.to_uppercase().as_str()))
+}
+
 /// Which commands a server lets pass, as far as it was asked.
 #[derive(Default)]
 pub(super) struct Fence(HashMap<String, bool>);
@@ -58,7 +67,7 @@ impl Fence {
                 false => Passage::Closed,
             };
         }
-        if Argv(argv.to_vec()).effect() != Effect::Reads {
+        if is_script(argv) || Argv(argv.to_vec()).effect() != Effect::Reads {
             return Passage::Closed;
         }
         let name = match FAMILIES.contains(&first.as_str()) {
@@ -131,6 +140,9 @@ mod tests {
             "CLIENT SETNAME x",
             "DEBUG x",
             "EVAL x 0",
+            "eval_ro x 0",
+            "EVALSHA_RO x 0",
+            "FCALL_RO x 0",
             "COMMAND",
             "SLOWLOG RESET",
             "PFCOUNT a",
