@@ -366,6 +366,42 @@ fn a_drill_stops_at_the_undo_that_does_not_work() {
     );
 }
 
+#[test]
+fn a_drill_that_took_nothing_back_proves_nothing() {
+    let drill = |text: &str| {
+        stage(text)
+            .command(&[
+                "rehearse",
+                "--full",
+                "--env",
+                "staging",
+                "--drill",
+                "runbook.yaml",
+            ])
+            .run()
+            .code(18)
+            .stdout
+    };
+    let row = |found: &str, step: &str| {
+        let row = found.lines().find(|line| line.starts_with(step));
+        row.unwrap().to_owned()
+    };
+    // every undo is left out by its own condition
+    let idle = RUNBOOK.replace("id: unmake, shell", "id: unmake, when: 'false', shell");
+    let idle = idle.replace("expect: '!result.exists'", "expect: result.exists");
+    let found = drill(&idle);
+    assert!(
+        row(&found, "make").ends_with("nothing was undone"),
+        "{found}"
+    );
+    let unseen = RUNBOOK.replace("id: gone, file.stat", "id: gone, when: 'false', file.stat");
+    let found = drill(&unseen);
+    assert!(
+        row(&found, "make").ends_with("undone, not proven: proof left out"),
+        "{found}"
+    );
+}
+
 /// Environments with a mistake, its code and what is said of it.
 const WRONG: &[(&str, &str, &str)] = &[
     (

@@ -1,6 +1,7 @@
 //! The undo drill: for each changing step a run that goes forward to it and back, each with a journal of
 //! its own; then a table of how long both ways took and what the way back proved.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,7 +11,8 @@ use super::dress::Stage;
 use super::error::CommandError;
 use super::exit::Exit;
 use crate::event::{
-    Cause, Event, EventKind, Part, RollbackEvent, RunEvent, RunStatus, StepEvent, UndoKind,
+    Cause, Event, EventKind, Part, RollbackEvent, RollbackItem, RunEvent, RunStatus, StepEvent,
+    UndoKind,
 };
 use crate::front::drill::{Row, table};
 use crate::plan::{Plan, undo_kind};
@@ -22,6 +24,10 @@ enum Verdict {
     Proven,
     /// Taken back, and the runbook has no proof.
     Unproven,
+    /// Taken back, and a part of the runbook's proof was left out.
+    LeftUnproven,
+    /// The way back came to its end, and no undo of the step was carried out.
+    NothingUndone,
     /// It cannot be drilled; why.
     NoUndo(&'static str),
     /// Its condition leaves it out.
@@ -127,7 +133,9 @@ fn times(events: &[Event]) -> (Option<Duration>, Option<Duration>) {
 fn judged(events: &[Event], step: &str) -> Verdict {
     let mut status = None;
     let mut turned = None;
-    let (mut verified, mut partial, mut left_out) = (false, false, false);
+    let (mut partial, mut left_out) = (false, false);
+    let mut planned: &[RollbackItem] = &[];
+    let mut finished: HashSet<usize> = HashSet::new();
     for event in events {
         match &event.kind {
             EventKind::Run(RunEvent::Finished { status: now }) => status = Some(*now),
@@ -135,9 +143,13 @@ fn judged(events: &[Event], step: &str) -> Verdict {
             EventKind::Rollback(RollbackEvent::Planned {
                 items, not_undone, ..
             }) => {
-                verified = items.iter().any(|item| item.part == Part::Verify);
+                planned = items;
+                finished.clear();
                 // what the author says needs none is not missing
                 partial = not_undone.iter().any(|one| one.step == step);
+            }
+            EventKind::Rollback(RollbackEvent::Finished { item, .. }) => {
+                finished.insert(*item);
             }
             EventKind::Step(StepEvent::Skipped { step: name, .. }) if name == step => {
                 left_out = true;
@@ -145,6 +157,16 @@ fn judged(events: &[Event], step: &str) -> Verdict {
             _ => {}
         }
     }
+    let items = || planned.iter().enumerate();
+    // an item of a `for_each` is one of the step's
+    let own = |item: &RollbackItem| {
+        let of = item.of.as_deref().unwrap_or_default();
+        item.part == Part::Undo && of.split('[').next() == Some(step)
+    };
+    let undone = items().any(|(at, item)| own(item) && finished.contains(&at));
+    let mut proofs = items().filter(|(_, item)| item.part == Part::Verify);
+    let proofs_written = proofs.clone().next().is_some();
+    let proven = proofs_written && proofs.all(|(at, _)| finished.contains(&at));
     let Some(turned) = turned else {
         return Verdict::Failed("it did not turn back".into());
     };
@@ -153,7 +175,9 @@ fn judged(events: &[Event], step: &str) -> Verdict {
         _ if !drilled => Verdict::Failed(format!("on the way there: {}", turned.summary())),
         Some(RunStatus::RolledBack) if left_out => Verdict::LeftOut,
         Some(RunStatus::RolledBack) if partial => Verdict::Failed("it was not taken back".into()),
-        Some(RunStatus::RolledBack) if verified => Verdict::Proven,
+        Some(RunStatus::RolledBack) if !undone => Verdict::NothingUndone,
+        Some(RunStatus::RolledBack) if proven => Verdict::Proven,
+        Some(RunStatus::RolledBack) if proofs_written => Verdict::LeftUnproven,
         Some(RunStatus::RolledBack) => Verdict::Unproven,
         Some(status) => Verdict::Failed(format!("on the way back: {}", status.words())),
         None => Verdict::Failed("it was stopped on its way".into()),
@@ -165,6 +189,8 @@ impl Verdict {
         match self {
             Self::Proven => "undone and proven".into(),
             Self::Unproven => "undone, not proven: no `rollback.verify`".into(),
+            Self::LeftUnproven => "undone, not proven: proof left out".into(),
+            Self::NothingUndone => "nothing was undone".into(),
             Self::NoUndo(why) => format!("no undo: {why}"),
             Self::LeftOut => "left out by its condition".into(),
             Self::NotReached(step) => format!("not drilled: `{step}` failed"),
@@ -175,7 +201,8 @@ impl Verdict {
     fn code(&self) -> &'static str {
         match self {
             Self::Proven => "proven",
-            Self::Unproven => "unproven",
+            Self::Unproven | Self::LeftUnproven => "unproven",
+            Self::NothingUndone => "nothing_undone",
             Self::NoUndo(_) => "no_undo",
             Self::LeftOut => "left_out",
             Self::NotReached(_) => "not_reached",
