@@ -808,3 +808,59 @@ fn what_rehearses_holds_no_handle_to_change_anything_with() {
         }
     }
 }
+
+#[test]
+fn what_hangs_on_a_secret_that_is_not_read_is_not_judged() {
+    let ran = rehearse(
+        Ferry::new()
+            .file("conf", "old-value\n")
+            .env("SAME", "the-canary-value"),
+        "
+        runbook: demo
+        inputs:
+          one: { env: SAME, secret: true }
+          two: { env: SAME, secret: true }
+        targets: { db: { sqlite: \"sqlite:${{ inputs.two }}\" } }
+        phases:
+          p:
+            steps:
+              - id: look
+                file.stat: conf
+                expect: [result.exists, 'inputs.one == \"***\"']
+              - id: give
+                file.stat: conf
+                outputs: { word: inputs.one }
+              - id: put
+                file.write: { path: conf, text: \"${{ inputs.one }}\" }
+                undo: none
+              - id: unread
+                file.write: { path: other, text: x }
+                done_when: { shell: 'true', read_only: true, expect: result.exit_code == 0 }
+                undone_when: { file.stat: other, expect: '!result.exists' }
+                undo: auto
+        ",
+    );
+    let found = entries(&ran);
+    let word = |step: &str| found[step]["word"].as_str().unwrap().to_owned();
+    for step in ["look", "give", "unread"] {
+        assert_eq!(word(step), "not_verified", "{step}: {}", found[step]);
+    }
+    assert_eq!(
+        found["look"]["not_judged"][0], "inputs.one == \"***\"",
+        "{}",
+        found["look"]
+    );
+    assert_eq!(found["put"]["exact"], false, "{}", found["put"]);
+    assert!(found["put"]["detail"].is_null(), "{}", found["put"]);
+    assert!(
+        found["unread"]["why"]
+            .as_str()
+            .unwrap()
+            .starts_with("`done_when` was not read"),
+        "{}",
+        found["unread"]
+    );
+    assert_eq!(found["unread"]["not_judged"][0], "`undone_when`");
+    assert!(!ran.stdout.contains("the-canary-value"));
+    ran.code(18);
+}

@@ -16,7 +16,7 @@ use crate::expr::Expr;
 use crate::front;
 use crate::plan::Plan;
 use crate::runbook::inputs::{self, Bound};
-use crate::runbook::model::{ActionUse, InputKind};
+use crate::runbook::model::{ActionUse, Input, InputKind};
 use crate::runbook::{Class, Runbook};
 
 /// Combinations of choices that are walked at most.
@@ -234,16 +234,31 @@ fn bind(
             .iter()
             .map(|(name, value)| (name.clone(), plain(value))),
     );
-    let unread: HashSet<&str> = runbook
-        .inputs
+    let is_unread = |input: &&Input| {
+        input.secret
+            && matches!(input.kind, InputKind::Text | InputKind::Path)
+            && input.choices.is_empty()
+            && !needed.contains(&input.name.value)
+            && !all.contains_key(&input.name.value)
+    };
+    let (unread, read): (Vec<&Input>, Vec<&Input>) = runbook.inputs.iter().partition(is_unread);
+    // several inputs may name one variable: its value is left alone only where none of them needs it
+    let looked_at: HashSet<&str> = read.iter().filter_map(|one| one.env.as_deref()).collect();
+    let left: HashSet<&str> = unread
         .iter()
-        .filter(|input| input.secret && matches!(input.kind, InputKind::Text | InputKind::Path))
-        .filter(|input| input.choices.is_empty() && !needed.contains(&input.name.value))
         .filter_map(|input| input.env.as_deref())
+        .filter(|name| !looked_at.contains(name))
         .collect();
-    let environment = |name: &str| match unread.contains(name) {
+    let environment = |name: &str| match left.contains(name) {
         true => std::env::var_os(name).map(|_| UNREAD.to_owned()),
         false => std::env::var(name).ok(),
     };
-    inputs::bind(runbook, &all, &environment).map_err(|errors| load::unbound(&errors))
+    let mut bound =
+        inputs::bind(runbook, &all, &environment).map_err(|errors| load::unbound(&errors))?;
+    for input in unread {
+        if let Some(value) = bound.secrets.get_mut(&input.name.value) {
+            UNREAD.clone_into(value);
+        }
+    }
+    Ok(bound)
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::UNREAD;
 use super::hands::Hands;
 use crate::action::{ActionError, Simulated};
 use crate::event::rehearsal::{Entry, Word};
@@ -87,6 +88,25 @@ pub(super) fn asks_for<'e>(
         _ => None,
     });
     steps.find(|id| unknown(id)).cloned()
+}
+
+/// The secret whose value was not read, and which one of these expressions asks for.
+pub(super) fn asks_unread<'e>(
+    exprs: impl IntoIterator<Item = &'e Expr>,
+    hands: &Hands,
+) -> Option<String> {
+    let unread = |name: &str| {
+        let value = hands.secrets.get(name);
+        value.is_some_and(|value| value == UNREAD)
+    };
+    let references = exprs.into_iter().flat_map(Expr::references);
+    let mut names = references.filter_map(|reference| match reference.path.as_slice() {
+        [root, name, ..] if root == "inputs" => unread(name).then(|| name.clone()),
+        // `inputs` as a whole: any of them
+        [root] if root == "inputs" => hands.secrets.keys().find(|name| unread(name)).cloned(),
+        _ => None,
+    });
+    names.next()
 }
 
 /// Every expression that has to have a value before the action can be called.

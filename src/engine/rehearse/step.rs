@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::super::clock::now_ms;
 use super::super::judge;
-use super::found::{self, asks_for, not_verified};
+use super::found::{self, asks_for, asks_unread, not_verified};
 use super::hands::Asker;
 use super::touch::{Sight, Touch};
 use super::walk::{At, Walker, When, milliseconds};
@@ -21,7 +21,17 @@ impl Walker<'_> {
     /// One step, or one item of it.
     pub(super) async fn one(&mut self, step: &Step, at: At, mut entry: Entry) -> Entry {
         let began = Instant::now();
+        self.doubt = None;
         self.rehearse(step, at, &mut entry).await;
+        if let Some(why) = self
+            .doubt
+            .take()
+            .filter(|_| entry.word != Word::NotVerified)
+        {
+            not_verified(&mut entry, why);
+            self.unknown.insert(step.id.value.clone());
+        }
+        entry.not_judged.extend(later(step));
         entry.took_ms = milliseconds(began);
         entry
     }
@@ -67,6 +77,7 @@ impl Walker<'_> {
             _ => Asker::Plain,
         };
         let before = self.before(&call, at.when);
+        let unread = asks_unread(found::needed(step, used), self.hands);
         match self.read(step, used, &call, &entry.name(), asker).await {
             Ok(Rehearsed::Read(result)) => {
                 if !self.judge(step, at, scope, before, result, entry) {
@@ -75,6 +86,20 @@ impl Walker<'_> {
             }
             Ok(Rehearsed::Simulated(simulated)) => {
                 found::simulated(entry, self.hands, simulated);
+                if let Some(name) = &unread {
+                    entry.exact = false;
+                    if ["file.", "redis."]
+                        .iter()
+                        .any(|kind| used.key.starts_with(kind))
+                    {
+                        // what is there now may be that secret, and nothing masks it then
+                        entry.detail.clear();
+                        entry.result = Value::Null;
+                    }
+                    entry
+                        .notes
+                        .push(format!("without the value of the secret `{name}`"));
+                }
                 self.soften(before, at.when, entry);
                 entry.not_judged = not_judged;
                 self.unsure(step, Touch::of(step, &call));
@@ -90,7 +115,15 @@ impl Walker<'_> {
                     Cause::Invalid => self.moved(&Sight::Files, at.when),
                     _ => before,
                 };
-                self.failed(step, at, before, &error, entry);
+                match &unread {
+                    Some(name) => {
+                        let message = self.hands.hidden(&error.message);
+                        let why =
+                            format!("{message}; the value of the secret `{name}` is not read");
+                        not_verified(entry, why);
+                    }
+                    None => self.failed(step, at, before, &error, entry),
+                }
                 self.unsure(step, Touch::of(step, &call));
             }
         }
@@ -184,9 +217,14 @@ impl Walker<'_> {
             }
         };
         scope.outputs = Some(outputs.clone());
+        let unread = step.outputs.iter().filter_map(|(_, def)| match def {
+            OutputDef::Value(expr) => asks_unread([&expr.value], self.hands),
+            _ => None,
+        });
+        let unread: Vec<String> = unread.collect();
         let mut judged = Vec::new();
         for expr in &step.expect {
-            match asks_for([&expr.value], &|id| self.unknown.contains(id)) {
+            match self.undecided([&expr.value]) {
                 Some(_) => entry.not_judged.push(self.hands.hidden(expr.text())),
                 None => judged.push(expr.clone()),
             }
@@ -202,7 +240,10 @@ impl Walker<'_> {
             return false;
         }
         if !entry.not_judged.is_empty() && missed.is_none() {
-            not_verified(entry, "an expectation asks for a result that is not known");
+            not_verified(
+                entry,
+                "an expectation asks for a result or a secret that is not known",
+            );
             return false;
         }
         if let Some(missed) = missed {
@@ -215,6 +256,19 @@ impl Walker<'_> {
                 entry.exact = true;
                 entry.why = None;
             }
+            return false;
+        }
+        if let Some(name) = unread.first() {
+            entry
+                .not_judged
+                .extend(step.outputs.iter().filter_map(|(output, def)| {
+                    let OutputDef::Value(expr) = def else {
+                        return None;
+                    };
+                    asks_unread([&expr.value], self.hands).map(|_| format!("output `{}`", **output))
+                }));
+            let what = format!("an output asks for the secret `{name}`, whose value is not read");
+            not_verified(entry, what);
             return false;
         }
         let report = Report {
@@ -239,6 +293,9 @@ impl Walker<'_> {
             let OutputDef::Value(expr) = def else {
                 continue;
             };
+            if asks_unread([&expr.value], self.hands).is_some() {
+                continue;
+            }
             let value = expr.value.value(scope).map_err(|error| {
                 ActionError::failed(Outcome::NotApplied, format!("output `{}`: {error}", **name))
             })?;
@@ -292,7 +349,8 @@ impl Walker<'_> {
                 false
             }
             Err(why) => {
-                entry.notes.push(format!("`done_when` was not read: {why}"));
+                // whether there is anything to do is not known then; what is wrong is told all the same
+                self.doubt = Some(format!("`done_when` was not read: {why}"));
                 false
             }
         }
@@ -314,6 +372,11 @@ impl Walker<'_> {
             self.unknown.contains(id)
         }) {
             return Err(format!("it needs the result of `{id}`"));
+        }
+        if let Some(name) = asks_unread(probe.expect.iter().map(|expr| &expr.value), self.hands) {
+            return Err(format!(
+                "it needs the secret `{name}`, whose value is not read"
+            ));
         }
         let said = |error: &ActionError| error.message.clone();
         let call = self
@@ -370,6 +433,16 @@ impl Walker<'_> {
             }
         }
     }
+}
+
+/// What a run looks at after the step, or after its undo, and a rehearsal cannot.
+fn later(step: &Step) -> impl Iterator<Item = String> {
+    let told = [
+        (step.then_wait.is_some(), "`then_wait`"),
+        (step.undone_when.is_some(), "`undone_when`"),
+    ];
+    let told = told.into_iter().filter(|(written, _)| *written);
+    told.map(|(_, name)| name.to_owned())
 }
 
 fn behind(other: &str) -> String {

@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use super::super::clock::{now_ms, seconds};
 use super::super::judge;
-use super::found::{self, asks_for, blank, not_verified};
+use super::found::{self, asks_for, asks_unread, blank, not_verified};
 use super::hands::{Asker, Hands, identity};
 use super::touch::Touch;
 use crate::action::{ActionError, Call, Rehearsed};
 use crate::event::rehearsal::{Entry, Word};
 use crate::event::{Moment, Outcome, SkipReason, SnapshotEvent, SnapshotTaken, StepEvent};
-use crate::expr::{Evidence, Verdict};
+use crate::expr::{Evidence, Expr, Verdict};
 use crate::plan::StepKey;
 use crate::run::{RunState, StepScope};
 use crate::runbook::model::{ActionUse, Items, Step};
@@ -58,6 +58,8 @@ pub(super) struct Walker<'a> {
     /// Steps whose result is not known.
     pub(super) unknown: HashSet<String>,
     pub(super) entries: Vec<Entry>,
+    /// Why it is not known whether the step at hand has anything to do.
+    pub(super) doubt: Option<String>,
     /// What the snapshots were, as far as they could be read.
     pub(super) snapshots: HashMap<String, Value>,
 }
@@ -72,6 +74,7 @@ impl<'a> Walker<'a> {
             pending: Vec::new(),
             unknown: HashSet::new(),
             entries: Vec::new(),
+            doubt: None,
             snapshots: HashMap::new(),
         }
     }
@@ -100,6 +103,19 @@ impl<'a> Walker<'a> {
         let mut scope = self.state.scope(step, key, now_ms());
         scope.secrets = std::sync::Arc::clone(&self.hands.secrets);
         scope
+    }
+
+    /// Why these expressions have no value that is known, if they have none.
+    pub(super) fn undecided<'e>(
+        &self,
+        exprs: impl IntoIterator<Item = &'e Expr> + Clone,
+    ) -> Option<String> {
+        let result = asks_for(exprs.clone(), &|id| self.unknown.contains(id));
+        let result = result.map(|id| format!("the result of `{id}`, which was not carried out"));
+        result.or_else(|| {
+            let secret = asks_unread(exprs, self.hands);
+            secret.map(|name| format!("the secret `{name}`, whose value is not read"))
+        })
     }
 
     async fn take_snapshots(&mut self) {
@@ -212,10 +228,8 @@ impl<'a> Walker<'a> {
         let phase = &plan.runbook.phases[at];
         if let Some(when) = &phase.when {
             let scope = self.state.scope_for(when, now_ms());
-            let undecided = match asks_for([&when.value], &|id| self.unknown.contains(id)) {
-                Some(id) => Some(format!(
-                    "the phase's `when` asks for the result of `{id}`, which was not carried out"
-                )),
+            let undecided = match self.undecided([&when.value]) {
+                Some(what) => Some(format!("the phase's `when` asks for {what}")),
                 None => {
                     let evidence = judge::masked(when.judge(&scope), &self.hands.masker);
                     match evidence.verdict {
@@ -336,10 +350,8 @@ impl<'a> Walker<'a> {
         let Some(expr) = found::computed(step) else {
             return Ok(None);
         };
-        if let Some(id) = asks_for([&expr.value], &|id| self.unknown.contains(id)) {
-            return Err(format!(
-                "its list comes from `{id}`, which was not carried out"
-            ));
+        if let Some(what) = self.undecided([&expr.value]) {
+            return Err(format!("its list needs {what}"));
         }
         match expr.value.value(&self.scope(step, Some(key))) {
             Ok(Value::Array(items)) => Ok(Some(items)),
@@ -353,9 +365,8 @@ impl<'a> Walker<'a> {
         let Some(when) = &step.when else {
             return true;
         };
-        if let Some(id) = asks_for([&when.value], &|id| self.unknown.contains(id)) {
-            let why =
-                format!("its `when` asks for the result of `{id}`, which was not carried out");
+        if let Some(what) = self.undecided([&when.value]) {
+            let why = format!("its `when` asks for {what}");
             not_verified(entry, why);
             self.unsure(step, None);
             return false;
