@@ -1,12 +1,12 @@
 //! What earlier runs show about going back: which undos were carried out, when, and how long they took.
 //!
 //! Main type: [`History`], filled from the views of runs of the same runbook, the latest first. An undo
-//! counts where all of its items finished well. Must not: judge whether the step is still the same;
+//! counts where the step had begun to act and all of its items finished well. Must not: judge whether the step is still the same;
 //! that is for whoever knows the plan.
 
 use std::collections::BTreeMap;
 
-use super::{ItemStatus, RunView};
+use super::{ItemStatus, RunView, StepStatus, StepView};
 use crate::event::Part;
 
 /// An undo, or a step around the undos, that was carried out and went well.
@@ -61,7 +61,14 @@ impl History {
             }
         }
         for (step, (carried_out, well, took, at)) in steps {
-            let Some(known) = view.step(step).filter(|_| carried_out && well) else {
+            // taking back what never was done shows nothing
+            let done = |known: &&StepView| match known.status {
+                StepStatus::Done | StepStatus::Failed | StepStatus::Tolerated => true,
+                // in the middle of it when the run turned back
+                StepStatus::InDoubt | StepStatus::Asked | StepStatus::Settling => true,
+                _ => false,
+            };
+            let Some(known) = view.step(step).filter(done).filter(|_| carried_out && well) else {
                 continue;
             };
             let digest = known.outline.digest.clone();
@@ -141,6 +148,20 @@ mod tests {
             Some(100)
         );
         assert_eq!(history.around("restart"), None);
+    }
+
+    #[test]
+    fn an_undo_of_what_never_was_done_does_not_count() {
+        let mut undone = view("never", false, "d1");
+        let at = undone
+            .steps
+            .iter()
+            .position(|step| step.outline.id == "restart")
+            .unwrap();
+        undone.steps[at].status = StepStatus::Skipped;
+        let mut history = History::default();
+        history.add(&undone, "run");
+        assert_eq!(history.undo_of("restart", "d1"), None);
     }
 
     #[test]

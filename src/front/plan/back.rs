@@ -6,7 +6,7 @@
 
 use crate::event::UndoKind;
 use crate::plan::{Plan, each_expr_of_step, undo_kind};
-use crate::runbook::model::{Step, Undo};
+use crate::runbook::model::{Items, Step, Undo};
 use crate::view::{Exercise, History};
 
 /// The way back of a plan.
@@ -212,12 +212,19 @@ fn step_back(plan: &Plan, history: &History, at: usize, phase: usize, step: &Ste
     }
 }
 
-/// What the author says that the undo takes: there only where each of its steps has an estimate.
+/// What the author says that the undo takes, one item after the other: there only where each of its
+/// steps has an estimate, and it is known how many items there are.
 fn estimate(step: &Step) -> Option<u64> {
     let Undo::Steps(steps) = &step.undo else {
         return None;
     };
-    steps.iter().map(millis).sum()
+    let items = match step.for_each.as_ref().map(|each| &each.items) {
+        None => 1,
+        Some(Items::Listed(items)) => u64::try_from(items.len()).unwrap_or(u64::MAX),
+        Some(Items::Computed(_)) => return None,
+    };
+    let one: Option<u64> = steps.iter().map(millis).sum();
+    one.map(|one| one.saturating_mul(items))
 }
 
 fn millis(step: &Step) -> Option<u64> {
@@ -445,6 +452,18 @@ mod tests {
         assert_eq!((flush.ms, flush.known), (1_700, [1, 0, 0]));
         assert_eq!(flush.unknown, ["flush-cache", "stop", "old"]);
         assert_eq!(flush.left, ["tidy"]);
+    }
+
+    #[test]
+    fn an_estimate_counts_once_for_each_item_that_is_written() {
+        let plan = samples::plan(
+            "runbook: demo\nphases:\n  a:\n    steps:\n      - { id: three, shell: x, for_each: [1, 2, 3], undo: [{ shell: y, estimate: 10s }] }\n",
+        );
+        let back = WayBack::of(&plan, &History::default());
+        assert_eq!(
+            (back.phases[0].ms, back.phases[0].known),
+            (30_000, [0, 0, 1])
+        );
     }
 
     #[test]
