@@ -108,8 +108,8 @@ fn server(target: &Target) -> Place {
     }
     // a driver may go by the parameters, or pass them over: both readings count
     let last = |keys: &[&str]| {
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        let said = pairs.filter(|(key, _)| keys.contains(key)).last();
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let said = pairs.rfind(|(key, _)| keys.contains(key));
         said.map(|(_, value)| decoded(value))
     };
     let database = decoded(path);

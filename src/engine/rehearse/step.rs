@@ -72,13 +72,27 @@ impl Walker<'_> {
             self.unsure(step, Touch::of(step, &call));
             return;
         }
+        self.ask(step, at, scope, &call, entry, not_judged).await;
+    }
+
+    /// Reads, or has it said what would be done.
+    async fn ask(
+        &mut self,
+        step: &Step,
+        at: At,
+        scope: StepScope,
+        call: &Call,
+        entry: &mut Entry,
+        not_judged: Vec<String>,
+    ) {
+        let used = &step.action;
         let asker = match step.read_only {
             Some(true) => Asker::Vouched,
             _ => Asker::Plain,
         };
-        let before = self.before(&call, at.when);
+        let before = self.before(call, at.when);
         let unread = asks_unread(found::needed(step, used), self.hands);
-        match self.read(step, used, &call, &entry.name(), asker).await {
+        match self.read(step, used, call, &entry.name(), asker).await {
             Ok(Rehearsed::Read(result)) => {
                 if !self.judge(step, at, scope, before, result, entry) {
                     self.unknown.insert(step.id.value.clone());
@@ -102,12 +116,12 @@ impl Walker<'_> {
                 }
                 self.soften(before, at.when, entry);
                 entry.not_judged = not_judged;
-                self.unsure(step, Touch::of(step, &call));
+                self.unsure(step, Touch::of(step, call));
             }
             Ok(Rehearsed::NotVerified(why)) => {
                 not_verified(entry, self.hands.hidden(&why));
                 entry.not_judged = not_judged;
-                self.unsure(step, Touch::of(step, &call));
+                self.unsure(step, Touch::of(step, call));
             }
             Err(error) => {
                 let before = match error.cause {
@@ -124,7 +138,7 @@ impl Walker<'_> {
                     }
                     None => self.failed(step, at, before, &error, entry),
                 }
-                self.unsure(step, Touch::of(step, &call));
+                self.unsure(step, Touch::of(step, call));
             }
         }
     }
@@ -217,11 +231,6 @@ impl Walker<'_> {
             }
         };
         scope.outputs = Some(outputs.clone());
-        let unread = step.outputs.iter().filter_map(|(_, def)| match def {
-            OutputDef::Value(expr) => asks_unread([&expr.value], self.hands),
-            _ => None,
-        });
-        let unread: Vec<String> = unread.collect();
         let mut judged = Vec::new();
         for expr in &step.expect {
             match self.undecided([&expr.value]) {
@@ -258,17 +267,7 @@ impl Walker<'_> {
             }
             return false;
         }
-        if let Some(name) = unread.first() {
-            entry
-                .not_judged
-                .extend(step.outputs.iter().filter_map(|(output, def)| {
-                    let OutputDef::Value(expr) = def else {
-                        return None;
-                    };
-                    asks_unread([&expr.value], self.hands).map(|_| format!("output `{}`", **output))
-                }));
-            let what = format!("an output asks for the secret `{name}`, whose value is not read");
-            not_verified(entry, what);
+        if self.leaves_outputs_open(step, entry) {
             return false;
         }
         let report = Report {
@@ -285,6 +284,27 @@ impl Walker<'_> {
             self.state.apply(&finished.into(), now_ms());
         }
         !found::from_files(step)
+    }
+
+    /// Whether an output asks for a secret whose value is not read.
+    fn leaves_outputs_open(&self, step: &Step, entry: &mut Entry) -> bool {
+        let open = step.outputs.iter().filter_map(|(output, def)| match def {
+            OutputDef::Value(expr) => {
+                asks_unread([&expr.value], self.hands).map(|secret| (output, secret))
+            }
+            _ => None,
+        });
+        let open: Vec<_> = open.collect();
+        let Some((_, secret)) = open.first() else {
+            return false;
+        };
+        let why = format!("an output asks for the secret `{secret}`, whose value is not read");
+        not_verified(entry, why);
+        let names = open
+            .iter()
+            .map(|(output, _)| format!("output `{}`", ***output));
+        entry.not_judged.extend(names);
+        true
     }
 
     fn outputs(&self, step: &Step, scope: &StepScope) -> Result<Map<String, Value>, ActionError> {
