@@ -4,6 +4,7 @@
 //! Main type: [`Rehearsing`]. It has no store and no executor, and of the actions only the part that
 //! reads ([`crate::action::rehearse`]). What it returns is all that it leaves.
 
+mod around;
 mod back;
 mod elsewhere;
 mod found;

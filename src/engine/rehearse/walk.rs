@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::super::clock::{now_ms, seconds};
 use super::super::judge;
+use super::around::milliseconds;
 use super::found::{self, asks_for, asks_unread, blank, not_verified};
 use super::hands::{Asker, Hands, identity};
 use super::touch::Touch;
@@ -396,8 +397,4 @@ impl<'a> Walker<'a> {
             }
         }
     }
-}
-
-pub(super) fn milliseconds(began: Instant) -> u64 {
-    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
