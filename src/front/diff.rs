@@ -1,6 +1,6 @@
 //! Two runs beside each other, for `ferry diff`: what is worth attention first, then everything.
 //!
-//! Main functions: [`text`] and [`json`]. What a journal hides stays hidden: values are shown as they
+//! Main functions: [`text`] and [`json()`]. What a journal hides stays hidden: values are shown as they
 //! stand in it.
 
 use serde_json::{Value, json};

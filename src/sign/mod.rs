@@ -1,7 +1,7 @@
 //! Signatures of people: what is signed, by which keys, and whether it holds.
 //!
-//! Main functions: [`message`] (the text that is signed), [`check`] (an armored SSH signature held
-//! against [`Signers`]), [`review`] (all of a journal), [`keygen::sign`] (the one part that acts: it calls `ssh-keygen`). Must not:
+//! Main functions: [`message()`] (the text that is signed), [`check`] (an armored SSH signature held
+//! against [`Signers`]), [`review()`] (all of a journal), [`keygen::sign`] (the one part that acts: it calls `ssh-keygen`). Must not:
 //! keep or read a private key, or know where a journal is kept.
 
 mod allowed;

@@ -1,4 +1,4 @@
-//! A rehearsal for people ([`text`]) and for programs ([`lines`]).
+//! A rehearsal for people ([`text()`]) and for programs ([`lines`]).
 
 mod json;
 mod text;
