@@ -8,7 +8,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use crate::front::escape::shown;
 use crate::runbook::Runbook;
-use crate::runbook::gate::{Approve, Gate, Manual, Names};
+use crate::runbook::gate::{Approve, Gate, Manual, Names, definition};
 use crate::runbook::model::{RoleDef, Step};
 
 /// Binds the roles; `asks`: somebody is there to be asked for those that steps need and nobody has.
@@ -52,18 +52,13 @@ pub(super) fn bind(
 
 /// Those who may decide about a step, as it is written.
 fn by(step: &Step) -> Option<(Names, usize)> {
-    let written = step.action.params.as_written();
-    let short = |field: &str| match written.is_object() {
-        true => written.clone(),
-        false => serde_json::json!({ field: written.clone() }),
-    };
     match Gate::of(step)? {
         Gate::Manual => {
-            let manual: Manual = serde_json::from_value(short("text")).ok()?;
+            let manual: Manual = definition(step).ok()?;
             Some((manual.by, 0))
         }
         Gate::Approve => {
-            let approve: Approve = serde_json::from_value(short("by")).ok()?;
+            let approve: Approve = definition(step).ok()?;
             Some((approve.by, approve.min))
         }
     }

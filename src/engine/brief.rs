@@ -4,6 +4,7 @@
 //! holds what was shown (reliability contract 2.5); deciding never looks at it.
 
 use super::executor::Executor;
+use super::hide::cut;
 use super::job::Job;
 use super::judge::hidden;
 use crate::action::{Action, Call};
@@ -54,15 +55,16 @@ impl Executor {
         let EventKind::Step(mut event) = event else {
             return event;
         };
-        let plan = state.plan();
-        let key = event.step().and_then(|step| plan.key(step));
-        let gate = key.is_some_and(|key| Gate::of(plan.step(key.step)).is_some());
-        if let (true, StepEvent::Acted { report, .. } | StepEvent::Finished { report, .. }) =
-            (gate, &mut event)
+        if let StepEvent::Acted { step, report, .. } | StepEvent::Finished { step, report, .. } =
+            &mut event
         {
-            let masker = &self.shared.masker;
-            report.result = masker.json(report.result.take());
-            report.did = hidden(&report.did, masker);
+            let plan = state.plan();
+            let key = plan.key(step);
+            if key.is_some_and(|key| Gate::of(plan.step(key.step)).is_some()) {
+                let masker = &self.shared.masker;
+                report.result = masker.json(report.result.take());
+                report.did = hidden(&report.did, masker);
+            }
         }
         event.into()
     }
@@ -114,14 +116,7 @@ fn words(action: &dyn Action, call: &Call, masker: &Masker) -> String {
 
 /// Masked, then cut, and said so.
 fn shown(text: &str, masker: &Masker) -> String {
-    let mut text = hidden(text, masker);
-    if text.len() > LONGEST {
-        let end = text.floor_char_boundary(LONGEST);
-        let left_out = text.len() - end;
-        text.truncate(end);
-        text.push_str(&format!(" ... ({left_out} bytes left out)"));
-    }
-    text
+    cut(hidden(text, masker), LONGEST)
 }
 
 /// The call with its holes as they stand in the runbook.

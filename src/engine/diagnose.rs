@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::executor::Executor;
+use super::hide::cut;
 use super::job::{Job, READING_TIMEOUT};
 use super::judge;
 use crate::event::Look;
@@ -61,7 +62,7 @@ async fn look(job: &Job) -> Look {
         Ok(value) => Look {
             what,
             ok: true,
-            seen: bounded(printed(&judge::hidden_json(value, masker))),
+            seen: cut(printed(&judge::hidden_json(value, masker)), KEPT),
         },
         Err(error) => failed(what, &job.failure(&error).message, job),
     }
@@ -80,15 +81,6 @@ fn failed(what: String, why: &str, job: &Job) -> Look {
     Look {
         what,
         ok: false,
-        seen: bounded(judge::hidden(why, &job.shared.masker)),
+        seen: cut(judge::hidden(why, &job.shared.masker), KEPT),
     }
-}
-
-fn bounded(mut text: String) -> String {
-    if text.len() > KEPT {
-        let left_out = text.len() - text.floor_char_boundary(KEPT);
-        text.truncate(text.floor_char_boundary(KEPT));
-        text.push_str(&format!(" ... ({left_out} bytes left out)"));
-    }
-    text
 }

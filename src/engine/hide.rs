@@ -29,10 +29,15 @@ fn message(failure: &mut Failure, masker: &Masker) {
     failure.hint = failure.hint.take().map(bounded);
 }
 
-/// Masked before, cut here, and said so: an event has its limit, and a server may tell a lot.
-fn bounded(mut text: String) -> String {
-    if text.len() > LONGEST {
-        let end = text.floor_char_boundary(LONGEST);
+/// Masked before, cut here: an event has its limit, and a server may tell a lot.
+fn bounded(text: String) -> String {
+    cut(text, LONGEST)
+}
+
+/// A text of so many bytes at most, and what was left out said.
+pub(super) fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let end = text.floor_char_boundary(most);
         let left_out = text.len() - end;
         text.truncate(end);
         text.push_str(&format!(" ... ({left_out} bytes left out)"));

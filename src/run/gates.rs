@@ -1,7 +1,6 @@
 //! Gates: steps that wait for people. Who may decide, what counts, and what follows (reliability
 //! contract 2.13). A decision that does not count changes nothing, and is refused with its reason.
 
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -10,7 +9,7 @@ use super::parts::{GateState, StepStatus};
 use super::state::RunState;
 use crate::event::{Cause, Confirmation, Failure, Outcome, Question, Report, StepEvent, Vote};
 use crate::plan::{StepKey, hex};
-use crate::runbook::gate::{Approve, Gate, Manual};
+use crate::runbook::gate::{Approve, Gate, Manual, definition};
 use crate::runbook::units::human;
 
 impl RunState {
@@ -18,7 +17,7 @@ impl RunState {
     pub(super) fn open_gate(&self, key: StepKey, gate: Gate, now: i64) -> Decision {
         let (question, why) = match gate {
             Gate::Manual => (Question::Manual, "it is done by hand".to_owned()),
-            Gate::Approve => match self.definition::<Approve>(key) {
+            Gate::Approve => match definition::<Approve>(self.plan.step(key.step)) {
                 Ok(approve) => (Question::Approval, self.asks_whom(&approve)),
                 Err(why) => (Question::Approval, why),
             },
@@ -58,21 +57,6 @@ impl RunState {
         hex(&hasher.finalize())[..12].to_owned()
     }
 
-    /// The parameters of a gate, as written.
-    fn definition<P: DeserializeOwned>(&self, key: StepKey) -> Result<P, String> {
-        let action = &self.plan.step(key.step).action;
-        let mut written = action.params.as_written();
-        if !written.is_object() {
-            let short = if *action.key == "manual" {
-                "text"
-            } else {
-                "by"
-            };
-            written = json!({ short: written });
-        }
-        serde_json::from_value(written).map_err(|error| format!("`{}`: {error}", *action.key))
-    }
-
     /// The gate that is open at a step.
     fn gate_at(&self, name: &str, wanted: Gate) -> Result<(StepKey, &GateState), String> {
         let key = self.plan.key(name);
@@ -99,7 +83,7 @@ impl RunState {
         now: i64,
     ) -> Result<Decision, String> {
         let (key, gate) = self.gate_at(name, Gate::Approve)?;
-        let approve = self.definition::<Approve>(key)?;
+        let approve = definition::<Approve>(self.plan.step(key.step))?;
         self.counts(by, vote, gate, &approve, agrees, now)?;
         let attempt = self.step(key).attempt;
         if !agrees {
@@ -146,7 +130,7 @@ impl RunState {
         now: i64,
     ) -> Result<Decision, String> {
         let (key, gate) = self.gate_at(name, Gate::Manual)?;
-        let manual = self.definition::<Manual>(key)?;
+        let manual = definition::<Manual>(self.plan.step(key.step))?;
         self.still_forward()?;
         if said.who.trim().is_empty() {
             return Err("it says not who confirms it".into());

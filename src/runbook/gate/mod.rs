@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -35,6 +35,15 @@ impl Gate {
             _ => None,
         }
     }
+}
+
+/// The parameters of a gate, as written: the short form is spelled out there already.
+///
+/// # Errors
+/// Why they are none, naming the action.
+pub fn definition<P: DeserializeOwned>(step: &Step) -> Result<P, String> {
+    let written = step.action.params.as_written();
+    serde_json::from_value(written).map_err(|error| format!("`{}`: {error}", *step.action.key))
 }
 
 /// Roles or names: one, or a list.
