@@ -684,6 +684,23 @@ fn a_signature_by_a_key_that_may_counts_whatever_the_login() {
     );
 }
 
+#[test]
+fn who_has_a_role_decides_also_in_a_run_that_waits() {
+    let (ferry, key) = signed_book("{ by: lead, signed: true }");
+    let going = ferry.args(["--wait", "--as", "lead=ana"]).start();
+    let dir = going.shared();
+    going.until_true("the gate is open", || {
+        let words = tell(&dir, &["status"]).words();
+        words.contains(&"step.asked go approval".to_owned())
+    });
+    let (run, key) = (run_of(&dir), key.display().to_string());
+    let asked = tell(&dir, &["status"]);
+    assert!(asked.stdout.contains("by lead (ana)"), "{}", asked.stdout);
+    let words = ["approve", &run, "go", "--as", "ana", "--key", &key];
+    tell(&dir, &words).success();
+    assert_eq!(going.wait().success().ledger(), ["after"]);
+}
+
 /// The number of the last question.
 fn nonce(ran: &Ran) -> String {
     let found = ran

@@ -117,7 +117,9 @@ impl Dispatcher {
         order: Option<InputKind>,
         mut incoming: Incoming,
     ) -> Result<Finished, EngineError> {
-        self.record(first, now_ms());
+        let at = now_ms();
+        first.iter().for_each(|kind| self.state.apply(kind, at));
+        self.record(first, at);
         // what was ordered counts before anything starts
         self.quiet = true;
         self.take(begin);
