@@ -325,7 +325,7 @@ fn exit_of(finished: &Finished) -> Exit {
             Some(Parking::Hangup) => Exit::Hangup,
             Some(Parking::Interrupt) => Exit::Interrupted,
             Some(Parking::Journal) => Exit::JournalFailed,
-            Some(Parking::Question | Parking::Paused) | None => Exit::Waiting,
+            Some(Parking::Question | Parking::Held | Parking::Paused) | None => Exit::Waiting,
         },
         RunStatus::Planned
         | RunStatus::Running

@@ -242,7 +242,7 @@ impl Found {
 
     /// Whether it was told to pause and has not come to rest yet.
     pub(super) fn pausing(&self) -> bool {
-        self.view().stopping == Some(Parking::Paused)
+        matches!(self.view().stopping, Some(Parking::Paused | Parking::Held))
     }
 
     /// Steps in flight, by name.

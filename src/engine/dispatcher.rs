@@ -177,8 +177,13 @@ impl Dispatcher {
 
     /// Whether nothing more happens here. A run that was paused waits for the order to go on.
     fn is_over(&self) -> bool {
+        // one that a guard holds waits for people where there are any
         let paused = self.state.status() == RunStatus::Waiting
-            && self.state.stopping() == Some(Parking::Paused);
+            && match self.state.stopping() {
+                Some(Parking::Paused) => true,
+                Some(Parking::Held) => self.state.is_attended(),
+                _ => false,
+            };
         let stays = paused && self.leave.is_none();
         self.refused.is_some() || self.state.status().is_over() && !stays
     }
@@ -186,6 +191,7 @@ impl Dispatcher {
     fn committed(&mut self, events: Vec<Event>, effects: &[Effect]) {
         self.committing.clear();
         self.bus.publish(events);
+        self.executor.note_phases(&self.state);
         for effect in effects {
             self.executor.carry_out(effect, &self.state);
         }

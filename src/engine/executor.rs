@@ -10,6 +10,7 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::{mpsc, watch};
 
 use super::clock::now_ms;
+use super::guards::Guards;
 use super::job::{Attempt, Shared};
 use super::{back, examine, snapshots};
 use crate::action::{Stop, pause};
@@ -21,7 +22,9 @@ use crate::run::{Effect, InputKind, RunState};
 /// Hands effects out to tasks.
 pub struct Executor {
     pub(super) shared: Arc<Shared>,
-    inputs: mpsc::UnboundedSender<InputKind>,
+    pub(super) inputs: mpsc::UnboundedSender<InputKind>,
+    /// What is watched in the background.
+    pub(super) guards: Guards,
     pub(super) running: HashMap<String, Running>,
     /// What everything was told, and what comes later is told as well: an effect may be handed out
     /// after the order, because its commit was under way.
@@ -41,6 +44,7 @@ impl Executor {
         Self {
             shared,
             inputs,
+            guards: Guards::new(),
             running: HashMap::new(),
             told: Stop::No,
             cancelled: false,
@@ -64,6 +68,9 @@ impl Executor {
             }
             Effect::Examine { key, attempt } => self.examine(*key, *attempt, state),
             Effect::ExamineItem { item, attempt } => self.examine_item(*item, *attempt, state),
+            Effect::Watch { guard } => self.watch_guard(*guard, state),
+            Effect::Unwatch { guard } => self.unwatch_guard(*guard),
+            Effect::StopWatching => self.stop_watching(state),
             Effect::StopReading => self.stop(Stop::Terminate, true),
             Effect::StopAll { now: true } => self.stop(Stop::Kill, false),
             Effect::StopAll { now: false } => {
@@ -111,7 +118,9 @@ impl Executor {
                 return;
             }
             InputKind::Diagnosed { key, .. } => return self.diagnosed(*key, state),
+            InputKind::Watched { said, .. } if said.end.is_none() => return,
             InputKind::Prepared { key, .. }
+            | InputKind::Watched { key, .. }
             | InputKind::Reported { key, .. }
             | InputKind::Examined { key, .. } => state.plan().name(*key),
             InputKind::ItemReported { item, .. } | InputKind::ItemExamined { item, .. } => {
@@ -161,6 +170,9 @@ impl Executor {
     }
 
     fn execute(&mut self, key: StepKey, attempt: u32, state: &RunState) {
+        if self.watch_step(key, attempt, state).is_some() {
+            return;
+        }
         let mut job = self.job(key, attempt, state);
         self.spawn(async move {
             let outcome = job.after(Outcome::Unknown);
@@ -197,6 +209,9 @@ impl Executor {
     }
 
     fn snapshots(&mut self, moment: Moment, state: &RunState) {
+        if moment == Moment::Baseline {
+            return self.baselines(state);
+        }
         let defs = state.plan().runbook.snapshots.clone();
         let mut taking: Vec<BoxFuture<'static, SnapshotTaken>> = Vec::with_capacity(defs.len());
         for def in defs {
@@ -210,6 +225,28 @@ impl Executor {
         self.spawn(async move {
             let taken = join_all(taking).await;
             InputKind::Snapshots { moment, taken }
+        });
+    }
+
+    /// Reads what guards and watches compare with, one after another: side by side they would be in each
+    /// other's way, and the comparison would be with that.
+    fn baselines(&mut self, state: &RunState) {
+        let defs = state.plan().baselines.clone();
+        let jobs: Vec<_> = defs
+            .into_iter()
+            .map(|def| (self.reading_job(state, &def.name), def))
+            .collect();
+        self.spawn(async move {
+            let mut taken = Vec::with_capacity(jobs.len());
+            for (job, def) in jobs {
+                let name = def.name.clone();
+                let one = AssertUnwindSafe(snapshots::baseline(job, def)).catch_unwind();
+                taken.push(one.await.unwrap_or_else(|_| lost_snapshot(name)));
+            }
+            InputKind::Snapshots {
+                moment: Moment::Baseline,
+                taken,
+            }
         });
     }
 

@@ -3,7 +3,8 @@
 
 use super::judge::{hidden, masked};
 use crate::event::{
-    EventKind, Failure, How, OperatorEvent, Order, RollbackEvent, RunEvent, SkipReason, StepEvent,
+    CheckEvent, EventKind, Failure, How, OperatorEvent, Order, RollbackEvent, RunEvent, SkipReason,
+    StepEvent,
 };
 use crate::secret::Masker;
 
@@ -16,6 +17,7 @@ pub(super) fn hide(event: EventKind, masker: &Masker) -> EventKind {
             RunEvent::Failed(failed).into()
         }
         EventKind::Rollback(event) => EventKind::Rollback(rollback(event, masker)),
+        EventKind::Check(event) => EventKind::Check(check(event, masker)),
         EventKind::Operator(event) => EventKind::Operator(operator(event, masker)),
         other => other,
     }
@@ -23,6 +25,9 @@ pub(super) fn hide(event: EventKind, masker: &Masker) -> EventKind {
 
 /// The longest text of a failure that is kept, in bytes.
 const LONGEST: usize = 8 << 10;
+
+/// The same for one look of many.
+const LOOK: usize = 500;
 
 fn message(failure: &mut Failure, masker: &Masker) {
     failure.message = bounded(hidden(&failure.message, masker));
@@ -80,6 +85,25 @@ fn step(event: StepEvent, masker: &Masker) -> StepEvent {
             other
         }
     }
+}
+
+/// Looks are masked where they are made; what the runbook says of them is hidden here.
+fn check(mut event: CheckEvent, masker: &Masker) -> CheckEvent {
+    match &mut event {
+        CheckEvent::Began { outline, .. } => {
+            let bands = outline.bands.iter_mut().flat_map(|band| &mut band.expect);
+            let texts = outline.expect.iter_mut().chain(bands);
+            texts
+                .chain(&mut outline.title)
+                .for_each(|text| *text = hidden(text, masker));
+        }
+        CheckEvent::Looked { sample, .. } => {
+            let failure = sample.failure.take();
+            sample.failure = failure.map(|text| cut(hidden(&text, masker), LOOK));
+        }
+        _ => {}
+    }
+    event
 }
 
 fn rollback(mut event: RollbackEvent, masker: &Masker) -> RollbackEvent {

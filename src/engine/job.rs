@@ -18,6 +18,7 @@ use crate::action::{
     Action, ActionError, Call, Clients, Context, Registry, Stop, StopSignal, pause,
 };
 use crate::event::{Cause, Failure, Outcome, Report};
+use crate::expr::{Evidence, Verdict};
 use crate::plan::Plan;
 use crate::run::StepScope;
 use crate::runbook::model::{ActionUse, OutputDef, Step};
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     /// Where relative paths start.
     pub(super) base_dir: PathBuf,
     pub(super) lines: Lines,
+    /// Phases that run now.
+    pub(super) phases: tokio::sync::watch::Sender<Arc<Vec<String>>>,
 }
 
 /// One attempt.
@@ -157,6 +160,9 @@ impl Job {
             .collect();
         self.scope.outputs = Some(outputs.into_iter().collect::<Map<_, _>>());
         report.evidence = judge::judge(&self.step.expect, &self.scope, &self.shared.masker);
+        let warn = judge::judge(&self.step.warn, &self.scope, &self.shared.masker);
+        let crossed = |one: &Evidence| one.verdict != Verdict::Pass;
+        report.warnings = warn.into_iter().filter(crossed).collect();
         let result = self.scope.result.take().unwrap_or_default();
         report.result = self.kept(result)?;
         drop(dir);

@@ -15,6 +15,7 @@ pub mod diagnose;
 mod dispatcher;
 mod examine;
 pub mod executor;
+mod guards;
 mod hide;
 mod job;
 mod jobs;
@@ -35,6 +36,7 @@ mod standing;
 mod start;
 mod step_dir;
 pub mod targets;
+mod watch;
 
 pub use bus::{Bus, Subscriber};
 pub use executor::Executor;

@@ -8,9 +8,9 @@ use super::job::{Attempt, Job, READING_TIMEOUT};
 use super::judge;
 use crate::action::{Stop, pause};
 use crate::event::{Cause, Failure, Outcome, Report};
-use crate::expr::Evidence;
+use crate::expr::{Evidence, Expr};
 use crate::failpoint;
-use crate::runbook::model::{Poll, Probe, Undo};
+use crate::runbook::model::{ActionUse, Poll, Probe, Sp, Undo};
 use crate::runbook::units::human;
 
 /// What was read before a step.
@@ -91,39 +91,49 @@ impl Job {
         probe: &Probe,
         longest: Duration,
     ) -> Result<Vec<Evidence>, Failure> {
-        let call = self
-            .call(&probe.call)
-            .map_err(|error| clean(self.failure(&error)))?;
-        let action = self.action(&probe.call)?;
-        let output = self.probe_output();
-        let cx = self.context(&output, longest);
-        failpoint::pass("probe", &self.name);
-        let read = self.carry_out(action, &cx, &call).await;
-        let result = match read {
-            Ok(result) => result,
-            // an exit code, or a status, that is asked about is an answer, whatever it is
-            Err(error)
-                if error.cause == Cause::Failed
-                    && error.result.is_some()
-                    && asks_how_it_ended(probe) =>
-            {
-                error.result.unwrap_or_default()
-            }
-            Err(error) => return Err(clean(self.failure(&error))),
-        };
-        if let Some(message) = judge::cut_but_needed(&probe.expect, &result) {
-            return Err(Failure {
-                cause: Cause::Limit,
-                outcome: Outcome::NotApplied,
-                message,
-                hint: None,
-            });
-        }
+        let result = self.read(&probe.call, &probe.expect, longest).await?;
         let own = self.scope.result.replace(result);
         self.scope.now = super::clock::now_ms();
         let evidence = judge::judge(&probe.expect, &self.scope, &self.shared.masker);
         self.scope.result = own;
         Ok(evidence)
+    }
+
+    /// Reads what `expect` is judged over.
+    pub(super) async fn read(
+        &self,
+        used: &ActionUse,
+        expect: &[Sp<Expr>],
+        longest: Duration,
+    ) -> Result<Value, Failure> {
+        let call = self
+            .call(used)
+            .map_err(|error| clean(self.failure(&error)))?;
+        let action = self.action(used)?;
+        let output = self.probe_output();
+        let cx = self.context(&output, longest);
+        failpoint::pass("probe", &self.name);
+        let result = match self.carry_out(action, &cx, &call).await {
+            Ok(result) => result,
+            // an exit code, or a status, that is asked about is an answer, whatever it is
+            Err(error)
+                if error.cause == Cause::Failed
+                    && error.result.is_some()
+                    && asks_how_it_ended(expect) =>
+            {
+                error.result.unwrap_or_default()
+            }
+            Err(error) => return Err(clean(self.failure(&error))),
+        };
+        match judge::cut_but_needed(expect, &result) {
+            None => Ok(result),
+            Some(message) => Err(Failure {
+                cause: Cause::Limit,
+                outcome: Outcome::NotApplied,
+                message,
+                hint: None,
+            }),
+        }
     }
 
     /// Looks again and again until everything holds, at most as long as the author says.
@@ -187,9 +197,9 @@ impl Job {
 }
 
 /// Whether a probe expects something of how its action ended, and not only of what it brought.
-fn asks_how_it_ended(probe: &Probe) -> bool {
+fn asks_how_it_ended(expect: &[Sp<Expr>]) -> bool {
     let ends = |path: &[String]| matches!(path, [root, field, ..] if root == "result" && matches!(field.as_str(), "exit_code" | "status"));
-    let mut references = probe.expect.iter().flat_map(|expr| expr.references());
+    let mut references = expect.iter().flat_map(|expr| expr.references());
     references.any(|reference| ends(&reference.path))
 }
 

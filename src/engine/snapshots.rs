@@ -8,8 +8,10 @@ use sha2::{Digest, Sha256};
 
 use super::job::{Job, READING_TIMEOUT};
 use super::judge;
+use super::watch::medians;
 use crate::event::{Failure, MEASURED, Moment, SnapshotTaken};
-use crate::plan::hex;
+use crate::plan::{Baseline, hex};
+use crate::runbook::Sp;
 use crate::runbook::model::{SnapshotDef, Step};
 
 /// The largest value that the journal itself holds, in bytes.
@@ -24,6 +26,44 @@ pub(super) async fn take(job: Job, def: SnapshotDef, moment: Moment) -> Snapshot
             keep(&dir, &name, moment, &value)
         }
         Err(failure) => Err(failure),
+    };
+    kept.unwrap_or_else(|failure| SnapshotTaken {
+        name,
+        file: None,
+        sha256: None,
+        value: None,
+        failure: Some(failure),
+    })
+}
+
+/// Reads a probe before the first change, as often as its author says, and keeps the median of every
+/// number.
+pub(super) async fn baseline(job: Job, baseline: Baseline) -> SnapshotTaken {
+    let Baseline { name, call, def } = baseline;
+    let snapshot = SnapshotDef {
+        name: Sp {
+            value: name.clone(),
+            span: crate::runbook::Span::default(),
+        },
+        call,
+    };
+    let mut readings = Vec::new();
+    let failure = loop {
+        match read(&job, &snapshot).await {
+            Ok(value) => readings.push(value),
+            Err(failure) => break Some(failure),
+        }
+        if readings.len() >= def.samples as usize {
+            break None;
+        }
+        tokio::time::sleep(def.every).await;
+    };
+    let kept = match failure {
+        Some(failure) => Err(failure),
+        None => {
+            let dir = job.shared.run_dir.join("snapshots").join("baseline");
+            keep(&dir, &name, Moment::Baseline, &medians(readings))
+        }
     };
     kept.unwrap_or_else(|failure| SnapshotTaken {
         name,
@@ -160,7 +200,8 @@ fn missing(message: String) -> Failure {
 
 /// A step that only lends its defaults to a read.
 pub(super) fn reading_step() -> Step {
-    use crate::runbook::model::{ActionUse, InDoubt, Sp, Undo};
+    use crate::runbook::model::{ActionUse, InDoubt, Undo};
+    use crate::runbook::watch::BaselineDef;
     use crate::runbook::{Class, Span, params::Params};
     let span = Span::default();
     Step {
@@ -180,6 +221,9 @@ pub(super) fn reading_step() -> Step {
         },
         when: None,
         expect: Vec::new(),
+        warn: Vec::new(),
+        watch: None,
+        baseline: BaselineDef::default(),
         retry: None,
         timeout: None,
         undo: Undo::None,

@@ -45,6 +45,7 @@ pub(super) fn shared(
         run_dir: place.run_dir,
         base_dir: place.base_dir,
         lines,
+        phases: tokio::sync::watch::Sender::default(),
     })
 }
 

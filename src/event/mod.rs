@@ -5,6 +5,7 @@
 //! families. Everything shown later is folded from these, so they hold what a reader needs and
 //! nothing that can be derived. Texts in them are masked before they come here.
 
+pub mod check;
 pub mod doubt;
 pub mod operator;
 pub mod outcome;
@@ -19,6 +20,7 @@ pub mod subscriber;
 
 use serde::{Deserialize, Serialize};
 
+pub use check::{BandOutline, CheckEvent, CheckOutline, Judgement, Sample, Tally, Then};
 pub use doubt::{How, Resolution};
 pub use operator::{Answer, OperatorEvent, Order, Question};
 pub use outcome::{Cause, Failure, Outcome};
@@ -59,6 +61,8 @@ pub enum EventKind {
     Snapshot(SnapshotEvent),
     /// Going back.
     Rollback(RollbackEvent),
+    /// What is watched.
+    Check(CheckEvent),
     /// What people said.
     Operator(OperatorEvent),
 }
@@ -84,6 +88,12 @@ impl From<SnapshotEvent> for EventKind {
 impl From<RollbackEvent> for EventKind {
     fn from(event: RollbackEvent) -> Self {
         Self::Rollback(event)
+    }
+}
+
+impl From<CheckEvent> for EventKind {
+    fn from(event: CheckEvent) -> Self {
+        Self::Check(event)
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Cause {
     Failed,
     /// An expectation was not met.
     Expectation,
+    /// It is not known whether what was expected holds.
+    Undecided,
     /// More data than the limits allow.
     Limit,
     /// Somebody stopped it.

@@ -65,6 +65,12 @@ pub struct WindowOutline {
     /// Seconds for going back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_s: Option<f64>,
+    /// The phase after whose end failures go back by themselves for some time only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decide_after: Option<String>,
+    /// How many seconds after that end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decide_within_s: Option<f64>,
     /// When it may start, in milliseconds since the Unix epoch: of hours that come again, those that
     /// the run started in, else the next ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -293,6 +293,8 @@ pub enum Parking {
     Hangup,
     /// An order to pause.
     Paused,
+    /// A guard holds it.
+    Held,
     /// Something has to be answered first.
     Question,
     /// The journal could not be written.
@@ -307,6 +309,7 @@ impl Parking {
             Self::Terminate => "told to terminate",
             Self::Hangup => "the terminal went away",
             Self::Paused => "paused",
+            Self::Held => "held by a guard",
             Self::Question => "a question is open",
             Self::Journal => "the journal could not be written",
         }

@@ -41,6 +41,8 @@ pub const MEASURED: &[&str] = &[
 pub enum Moment {
     /// Before the first change.
     Before,
+    /// Before the first change: what guards and watches compare with, by their names.
+    Baseline,
     /// After the last.
     After,
     /// After going back.
@@ -52,6 +54,7 @@ impl Moment {
     pub fn name(self) -> &'static str {
         match self {
             Self::Before => "before",
+            Self::Baseline => "baseline",
             Self::After => "after",
             Self::Restored => "restored",
         }

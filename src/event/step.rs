@@ -224,6 +224,9 @@ pub struct Report {
     /// Each expectation with what it rests on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
+    /// What should hold and does not: thresholds of the kind `warning`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Evidence>,
     /// Where the whole output is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputKept>,

@@ -6,6 +6,7 @@
 mod coverage;
 mod key;
 mod reach;
+mod watched;
 mod window;
 
 use std::collections::{HashMap, HashSet};
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 pub use coverage::undo_kind;
 pub use key::StepKey;
+pub use watched::Baseline;
 
 use crate::event::{Outline, PhaseOutline, StepOutline};
 use crate::expr::Expr;
@@ -42,6 +44,8 @@ pub struct Plan {
     first: Vec<usize>,
     index: HashMap<String, u32>,
     kept: HashSet<u32>,
+    /// What is read before the first change, to be compared with.
+    pub baselines: Vec<Baseline>,
     /// For each step, what its definition comes to.
     digests: Vec<String>,
 }
@@ -81,9 +85,11 @@ impl Plan {
             first,
             index,
             kept: HashSet::new(),
+            baselines: Vec::new(),
             digests: step_digests(meaning),
         };
         plan.kept = plan.results_needed();
+        plan.baselines = watched::baselines(&plan.runbook);
         plan
     }
 
@@ -269,6 +275,11 @@ fn each_expr<'a>(runbook: &'a Runbook, visit: &mut dyn FnMut(&'a Expr)) {
         .rollback
         .steps()
         .for_each(|step| each_expr_of_step(step, visit));
+    for guard in &runbook.guards {
+        each_expr_of_call(&guard.call, visit);
+        let exprs = guard.criteria.exprs().chain(&guard.unless);
+        exprs.for_each(|expr| visit(expr));
+    }
     let looks = runbook.troubleshooting.iter().flat_map(|one| &one.diagnose);
     looks.for_each(|step| each_expr_of_step(step, visit));
 }
@@ -279,6 +290,7 @@ pub fn each_expr_of_step<'a>(step: &'a Step, visit: &mut dyn FnMut(&'a Expr)) {
     step.when
         .iter()
         .chain(&step.expect)
+        .chain(&step.warn)
         .for_each(|expr| visit(expr));
     step.env
         .iter()
@@ -298,6 +310,9 @@ pub fn each_expr_of_step<'a>(step: &'a Step, visit: &mut dyn FnMut(&'a Expr)) {
     for Probe { call, expect } in probes {
         each_expr_of_call(call, visit);
         expect.iter().for_each(|expr| visit(expr));
+    }
+    if let Some(watch) = &step.watch {
+        watch.criteria.exprs().for_each(|expr| visit(expr));
     }
     if let Undo::Steps(undo) = &step.undo {
         undo.iter().for_each(|step| each_expr_of_step(step, visit));

@@ -9,6 +9,7 @@ use crate::event::{
 };
 use crate::expr::{Evidence, Verdict};
 use crate::plan::StepKey;
+use crate::runbook::gate::Gate;
 use crate::runbook::model::InDoubt;
 
 /// What a person said.
@@ -223,6 +224,14 @@ impl RunState {
             Answer::Abort => self.aborted_by_answer(),
             Answer::Skip if said.reason.trim().is_empty() => {
                 return Err("leaving something out needs a reason".into());
+            }
+            Answer::Skip
+                if question == Question::Failure
+                    && Gate::of(self.plan.step(key.step)) == Some(Gate::Approve) =>
+            {
+                return Err(format!(
+                    "`{step}` is an approval, and nobody passes over it: `retry` asks again"
+                ));
             }
             Answer::Skip if question == Question::Failure => Decision::event(StepEvent::Accepted {
                 step,

@@ -21,6 +21,7 @@ impl RunState {
             EventKind::Step(event) => self.apply_step(event, at),
             EventKind::Snapshot(event) => self.apply_snapshot(event),
             EventKind::Rollback(event) => self.apply_rollback(event, at),
+            EventKind::Check(event) => self.apply_check(event, at),
             EventKind::Operator(event) => self.apply_operator(event),
         }
     }
@@ -166,7 +167,7 @@ impl RunState {
             } => {
                 if let Some(key) = key(step) {
                     self.unask(key);
-                    if self.guide.on && retry_at.is_none() {
+                    if retry_at.is_none() {
                         self.failed_with.insert(key, failure.clone());
                     }
                     self.leave_pending(key, at);

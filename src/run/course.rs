@@ -31,6 +31,9 @@ impl RunState {
                 ..
             } => {
                 self.operators.insert(by.clone());
+                self.checks
+                    .values_mut()
+                    .for_each(|check| check.live = false);
                 self.attended = *attended;
                 self.guide = Guide {
                     on: *guided,
@@ -52,6 +55,7 @@ impl RunState {
             }
             RunEvent::Failed(failure) => {
                 self.failure.get_or_insert_with(|| failure.clone());
+                self.failed_at.get_or_insert(at);
                 self.forget_crossings();
             }
             RunEvent::Stopping { reason } => self.stopping = Some(*reason),
@@ -61,6 +65,11 @@ impl RunState {
             }
             RunEvent::Finished { status } => {
                 self.status = *status;
+                if !status.is_parked() {
+                    self.checks
+                        .values_mut()
+                        .for_each(|check| check.active = false);
+                }
                 self.orders.aborting = false;
                 self.forget_crossings();
             }
@@ -79,7 +88,7 @@ impl RunState {
                     .collect();
                 self.snapshots
                     .insert(*moment, SnapshotState::Taken(Arc::new(values)));
-                if *moment == Moment::Before {
+                if matches!(moment, Moment::Before | Moment::Baseline) {
                     let waiting: Vec<usize> = (0..self.phases.len()).collect();
                     waiting.into_iter().for_each(|phase| self.offer(phase));
                 }

@@ -755,6 +755,8 @@ fn name_of(kind: &InputKind) -> &'static str {
         InputKind::ItemReported { .. } => "item reported",
         InputKind::Examined { .. } => "examined",
         InputKind::ItemExamined { .. } => "item examined",
+        InputKind::GuardLooked { .. } => "guard looked",
+        InputKind::Watched { .. } => "watched",
         InputKind::Diagnosed { .. } => "diagnosed",
         InputKind::Order { .. } => "order",
         InputKind::Stop { .. } => "stop",

@@ -215,7 +215,8 @@ impl RunState {
 
     /// An order ends a pause; a signal to leave stands, and the run goes on with the order later.
     fn unpause(&mut self) {
-        if self.status.is_parked() || self.stopping == Some(Parking::Paused) {
+        if self.status.is_parked() || matches!(self.stopping, Some(Parking::Paused | Parking::Held))
+        {
             self.stopping = None;
         }
     }
@@ -233,8 +234,10 @@ impl RunState {
             self.orders.keep = false;
             if self.failure.as_ref().is_some_and(of_snapshots) {
                 self.snapshots.remove(&Moment::Before);
+                self.snapshots.remove(&Moment::Baseline);
             }
             self.failure = None;
+            self.failed_at = None;
         }
         self.status = match (&self.rollback, self.orders.cancelled) {
             (Some(_), _) => RunStatus::RollingBack,

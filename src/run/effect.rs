@@ -110,6 +110,18 @@ pub enum Effect {
         /// The attempt that is in doubt.
         attempt: u32,
     },
+    /// Look at a guard again and again, from now on.
+    Watch {
+        /// Its place in the runbook.
+        guard: usize,
+    },
+    /// Look at it no more.
+    Unwatch {
+        /// Its place in the runbook.
+        guard: usize,
+    },
+    /// End steps with `watch` that are in flight: they go on where they were.
+    StopWatching,
     /// End the reading steps in flight: what they would find no longer matters.
     StopReading,
     /// End everything in flight.

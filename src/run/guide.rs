@@ -4,7 +4,7 @@
 use super::effect::Decision;
 use super::parts::StepStatus;
 use super::state::RunState;
-use crate::event::{Failure, Question, SkipReason, StepEvent};
+use crate::event::{Cause, Failure, Question, SkipReason, StepEvent};
 use crate::plan::StepKey;
 use crate::runbook::gate::Gate;
 
@@ -46,6 +46,29 @@ impl RunState {
             && Gate::of(self.plan.step(key.step)).is_none();
         let why = failure.message.clone();
         asks.then(|| self.ask(key, Question::Failure, why, None))
+    }
+
+    /// The question after a failure that does not go back by itself: what was expected is undecided, or
+    /// the time in which failures go back is over. `None`: it goes back.
+    pub(super) fn hold_and_ask(
+        &self,
+        key: StepKey,
+        failure: &Failure,
+        now: i64,
+    ) -> Option<Decision> {
+        if self.orders.aborting || self.orders.cancelled || self.failure.is_some() {
+            return None;
+        }
+        let undecided = failure.cause == Cause::Undecided;
+        let why = match (undecided, self.past_decision(now)) {
+            (true, _) => failure.message.clone(),
+            (false, true) => format!(
+                "the time in which failures go back by themselves is over: {}",
+                failure.message
+            ),
+            (false, false) => return None,
+        };
+        Some(self.ask(key, Question::Failure, why, None))
     }
 
     /// A step is left out by a person.

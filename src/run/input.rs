@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::event::{Failure, Look, Moment, Order, Parking, Report, SnapshotTaken};
+use crate::event::{
+    Failure, Judgement, Look, Moment, Order, Parking, Report, Sample, SnapshotTaken, Tally,
+};
 use crate::expr::Evidence;
 use crate::plan::StepKey;
 
@@ -107,6 +109,26 @@ pub enum InputKind {
         /// Why it could not be looked at.
         failure: Option<Failure>,
     },
+    /// A look of a guard that says something new.
+    GuardLooked {
+        /// Its place in the runbook.
+        guard: usize,
+        /// How many times the guard had begun when it was taken.
+        round: u32,
+        /// The look.
+        sample: Box<Sample>,
+        /// All looks so far.
+        tally: Box<Tally>,
+    },
+    /// Looks of a step with `watch`.
+    Watched {
+        /// The step.
+        key: StepKey,
+        /// The attempt.
+        attempt: u32,
+        /// What they are.
+        said: Box<Watched>,
+    },
     /// What was looked at after a step failed.
     Diagnosed {
         /// The step.
@@ -128,4 +150,17 @@ pub enum InputKind {
         /// Why.
         reason: Parking,
     },
+}
+
+/// Looks of a step with `watch`, and its end where it is over.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// The last look, when it is to be kept.
+    pub sample: Option<Box<Sample>>,
+    /// All looks so far.
+    pub tally: Box<Tally>,
+    /// What they come to.
+    pub judgement: Option<Box<Judgement>>,
+    /// The end of the attempt.
+    pub end: Option<Box<(Box<Report>, Option<Failure>)>>,
 }

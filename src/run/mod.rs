@@ -10,6 +10,7 @@
 mod answer;
 mod apply;
 mod back;
+mod checks;
 mod closing;
 mod course;
 mod decide;
@@ -27,10 +28,12 @@ mod recover;
 mod scope;
 mod state;
 mod voters;
+pub mod watch;
 
+pub use checks::{CheckState, keep_series};
 pub use closing::Probes;
 pub use effect::{Decision, Effect};
-pub use input::{Input, InputKind};
+pub use input::{Input, InputKind, Watched};
 pub use orders::allowed;
 pub use parts::{Fan, ItemState, RollbackState, Settled, StepState, StepStatus};
 pub use scope::StepScope;

@@ -93,9 +93,11 @@ impl RunState {
             reason: reason.map(str::to_owned),
         });
         match order {
-            Order::Pause => taken.and(RunEvent::Stopping {
-                reason: Parking::Paused,
-            }),
+            Order::Pause => taken
+                .and(RunEvent::Stopping {
+                    reason: Parking::Paused,
+                })
+                .with(Effect::StopWatching),
             Order::Resume => self.resumed(taken, now),
             Order::Cancel { .. } => {
                 let still = self.status.is_parked();
@@ -196,7 +198,7 @@ impl RunState {
     }
 
     fn pausing(&self) -> bool {
-        self.stopping == Some(Parking::Paused)
+        matches!(self.stopping, Some(Parking::Paused | Parking::Held))
     }
 
     /// Cancelling goes back, and that does not reach behind the line.

@@ -45,6 +45,7 @@ impl RunState {
         for key in self.unfinished() {
             decision.append(self.recover_step(key, back, now));
         }
+        decision.append(self.watch_again(now));
         for (moment, state) in &self.snapshots {
             if matches!(state, SnapshotState::Taking) {
                 let moment = *moment;
@@ -64,6 +65,7 @@ impl RunState {
 
     /// `decision`, and the waits of a run that was pausing: what was due meanwhile was let pass.
     pub(super) fn reawaken(&self, mut decision: Decision, now: i64) -> Decision {
+        decision.append(self.watch_again(now));
         for key in self.unfinished() {
             if self.step(key).status == StepStatus::Waiting {
                 decision.append(self.recover_step(key, false, now));

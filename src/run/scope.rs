@@ -14,6 +14,7 @@ use crate::event::Moment;
 use crate::expr::{Expr, Scope};
 use crate::plan::{StepKey, each_expr_of_step};
 use crate::runbook::model::Step;
+use crate::runbook::watch::Guard;
 
 /// The values for one step's expressions.
 #[derive(Clone, Default)]
@@ -24,6 +25,10 @@ pub struct StepScope {
     snapshots: HashMap<&'static str, Arc<HashMap<String, Value>>>,
     run: Value,
     item: Option<Value>,
+    /// What was read before the first change, for what is compared with that.
+    baseline: Option<Value>,
+    /// The phase that a guard is looked at in.
+    pub phase: Option<Value>,
     /// Values of secret inputs; the core never fills this.
     pub secrets: Arc<HashMap<String, String>>,
     /// What the action returned.
@@ -40,7 +45,26 @@ impl RunState {
         let mut scope = self.base_scope(now);
         scope.item = key.and_then(|key| self.item(key)).cloned();
         each_expr_of_step(step, &mut |expr| self.gather(expr, &mut scope));
+        scope.baseline = self.baseline(&step.id);
         scope
+    }
+
+    /// The scope of a guard.
+    pub fn guard_scope(&self, guard: &Guard, now: i64) -> StepScope {
+        let mut scope = self.base_scope(now);
+        let exprs = guard.criteria.exprs().chain(&guard.unless);
+        exprs.for_each(|expr| self.gather(expr, &mut scope));
+        guard
+            .call
+            .params
+            .each_expr(&mut |expr| self.gather(expr, &mut scope));
+        scope.baseline = self.baseline(&guard.name);
+        scope
+    }
+
+    fn baseline(&self, name: &str) -> Option<Value> {
+        let value = self.snapshots(Moment::Baseline)?.get(name)?;
+        Some(json!({ "result": value }))
     }
 
     /// The scope for an expression that belongs to no step.
@@ -186,6 +210,8 @@ impl Scope for StepScope {
                 .filter(|value| !value.is_null())
                 .map(Cow::Borrowed),
             ("run", None) => Some(Cow::Borrowed(&self.run)),
+            ("baseline", Some(field)) => self.baseline.as_ref()?.get(field).map(Cow::Borrowed),
+            ("phase", None) => self.phase.as_ref().map(Cow::Borrowed),
             ("item", None) => self.item.as_ref().map(Cow::Borrowed),
             ("item", Some(field)) => self.item.as_ref()?.get(field).map(Cow::Borrowed),
             _ => None,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::checks::CheckState;
 use super::guide::Guide;
 use super::parts::{
     Fan, GateState, ItemState, PhaseState, RollbackState, Settled, SnapshotState, StepState,
@@ -69,6 +70,10 @@ pub struct RunState {
     pub(super) lines: Vec<Line>,
     /// Orders that outlast their moment.
     pub(super) orders: Orders,
+    /// What is watched, by name.
+    pub(super) checks: HashMap<String, CheckState>,
+    /// When the way forward ended, in milliseconds since the Unix epoch.
+    pub(super) failed_at: Option<i64>,
 }
 
 /// A crossed point of no return.
@@ -143,6 +148,8 @@ impl RunState {
             guide: Guide::default(),
             lines: Vec::new(),
             orders: Orders::default(),
+            checks: HashMap::new(),
+            failed_at: None,
             plan,
         }
     }
@@ -256,6 +263,11 @@ impl RunState {
         !self.lines.is_empty()
             || rollback.states.contains(&ItemState::Waived)
             || self.changed().iter().any(unsaid)
+    }
+
+    /// Whether its engine waits for people.
+    pub fn is_attended(&self) -> bool {
+        self.attended
     }
 
     /// Whether somebody cancelled the run.

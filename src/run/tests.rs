@@ -199,7 +199,12 @@ fn drive(plan: &Arc<Plan>, rolls: Vec<u8>, stop_at: Option<usize>) -> Driven {
             events.extend(decision.events.into_iter().map(|event| (event, now)));
             open.extend(decision.effects);
         }
-        open.retain(|effect| !matches!(effect, Effect::StopReading | Effect::StopAll { .. }));
+        open.retain(|effect| {
+            !matches!(
+                effect,
+                Effect::StopReading | Effect::StopWatching | Effect::StopAll { .. }
+            )
+        });
         if open.is_empty() {
             return Driven {
                 state,
@@ -267,7 +272,11 @@ pub(super) fn answer(effect: &Effect, dice: &mut Dice) -> InputKind {
             undone: None,
             failure: dice.failure(3),
         },
-        Effect::StopReading | Effect::StopAll { .. } => InputKind::Advance,
+        Effect::Watch { .. }
+        | Effect::Unwatch { .. }
+        | Effect::StopWatching
+        | Effect::StopReading
+        | Effect::StopAll { .. } => InputKind::Advance,
     }
 }
 

@@ -22,6 +22,7 @@ pub mod people;
 pub mod schema;
 mod traps;
 pub mod units;
+pub mod watch;
 pub mod yaml;
 
 pub use catalog::{Catalog, Class, Spec, TargetKind};

@@ -15,6 +15,7 @@ pub use super::inputs::{Input, InputKind, InputValues};
 use super::node::Span;
 use super::params::Params;
 pub use super::people::{CriterionDef, RoleDef, SignOffDef};
+use super::watch::{BaselineDef, Guard, WatchDef};
 use crate::expr::{Expr, Template};
 
 /// A value and where it stands.
@@ -55,6 +56,8 @@ pub struct Runbook {
     pub locks: Vec<Sp<String>>,
     /// State read before the first change and after the last.
     pub snapshots: Vec<SnapshotDef>,
+    /// What is watched in the background while phases run.
+    pub guards: Vec<Guard>,
     /// Phases in the order of the text.
     pub phases: Vec<Phase>,
     /// What surrounds the undos.
@@ -178,6 +181,12 @@ pub struct Step {
     pub when: Option<Sp<Expr>>,
     /// What must hold of its result.
     pub expect: Vec<Sp<Expr>>,
+    /// What is recorded and shown where it does not hold of its result.
+    pub warn: Vec<Sp<Expr>>,
+    /// How it is looked at again and again.
+    pub watch: Option<Box<WatchDef>>,
+    /// How its probe is read before the first change, where it is compared with that.
+    pub baseline: BaselineDef,
     /// Whether and when to try again.
     pub retry: Option<Box<Retry>>,
     /// How long one attempt may take.
@@ -376,6 +385,17 @@ pub struct Trouble {
     pub solutions: Vec<String>,
 }
 
+/// The time in which failures go back by themselves.
+#[derive(Clone, Debug)]
+pub struct DecideDef {
+    /// The phase after whose end it runs; `None`: the last one that leaves something to take back.
+    pub after: Option<Sp<String>>,
+    /// How long after that end.
+    pub within: Duration,
+    /// Its place.
+    pub span: Span,
+}
+
 /// The procedure around the undos.
 #[derive(Clone, Debug, Default)]
 pub struct RollbackDef {
@@ -383,6 +403,8 @@ pub struct RollbackDef {
     pub first: Vec<Step>,
     /// After them.
     pub last: Vec<Step>,
+    /// The point from which on failures hold and ask instead of going back.
+    pub decide: Option<Box<DecideDef>>,
     /// What proves that it worked.
     pub verify: Vec<Step>,
     /// Whom to tell; a failure here changes nothing.

@@ -296,6 +296,7 @@ fn kind(event: &EventKind) -> &'static str {
         EventKind::Step(_) => "of steps",
         EventKind::Snapshot(_) => "of snapshots",
         EventKind::Rollback(_) => "of the way back",
+        EventKind::Check(_) => "of what was watched",
         EventKind::Operator(OperatorEvent::Ordered { order, .. }) => match order {
             Order::Sign { .. } => "signatures",
             Order::Note { .. } => "notes",

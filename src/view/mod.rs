@@ -4,6 +4,7 @@
 //! same while it goes on and from its journal. [`RunView::apply`] is total: an event that does not
 //! fit is taken as not said. Must not: do IO, read a clock, or ask the runbook.
 
+mod check;
 mod clock;
 mod closing;
 pub mod compare;
@@ -27,6 +28,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
+pub use check::CheckView;
 pub use closing::CriterionView;
 pub use counts::Counts;
 pub use diff::{Change, diff};
@@ -88,6 +90,8 @@ pub struct RunView {
     pub diagnoses: Vec<(String, Vec<Look>)>,
     /// State that was read, in the order of the moments.
     pub snapshots: Vec<SnapshotSet>,
+    /// What was watched, in the order of its beginnings.
+    pub checks: Vec<CheckView>,
     /// Where the clock went back: the event, and by how many milliseconds.
     pub clock_back: Vec<(u64, u64)>,
     /// The event of its last end; `None` while it is on its way.
@@ -191,6 +195,7 @@ impl RunView {
             EventKind::Step(kind) => self.apply_step(kind, event.at),
             EventKind::Snapshot(kind) => self.apply_snapshot(kind, event.at),
             EventKind::Rollback(kind) => self.apply_rollback(kind, event.at),
+            EventKind::Check(kind) => self.apply_check(kind, event.at),
             EventKind::Operator(kind) => self.apply_operator(kind, event.at),
         }
     }

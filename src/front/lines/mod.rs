@@ -4,6 +4,7 @@
 //! text. All texts of its lines are escaped.
 
 mod back;
+mod check;
 mod people;
 mod steps;
 mod words;
@@ -120,6 +121,7 @@ impl Teller {
             EventKind::Step(kind) => self.step(kind, event.at, &mut lines),
             EventKind::Snapshot(kind) => self.snapshot(kind, event.at, &mut lines),
             EventKind::Rollback(kind) => self.rollback(kind, event.at, &mut lines),
+            EventKind::Check(kind) => self.check(kind, event.at, &mut lines),
             EventKind::Operator(kind) => self.operator(kind, event.at, &mut lines),
         }
         if let (Some(at), Some(before)) = (phase, before) {
@@ -255,6 +257,7 @@ impl Teller {
                 let more = match reason {
                     Parking::Interrupt => " (Ctrl-C again ends it)",
                     Parking::Paused => " (`ferry resume` goes on)",
+                    Parking::Held => " (`ferry resume` goes on, `ferry rollback` goes back)",
                     _ => "",
                 };
                 let why = reason.words();

@@ -75,7 +75,8 @@ impl RunState {
         if def.tolerate || self.failure.is_some() {
             return decision;
         }
-        if let Some(asked) = self.ask_what_now(key, failure) {
+        let asked = self.ask_what_now(key, failure);
+        if let Some(asked) = asked.or_else(|| self.hold_and_ask(key, failure, now)) {
             decision.append(asked);
             return decision;
         }

@@ -57,6 +57,17 @@ impl RunState {
             {
                 self.gate_due(*key, input.at)
             }
+            InputKind::GuardLooked {
+                guard,
+                round,
+                sample,
+                tally,
+            } => self.guard_looked(*guard, *round, sample, tally, input.at),
+            InputKind::Watched { key, attempt, said }
+                if self.expects(*key, *attempt, StepStatus::Running) =>
+            {
+                self.step_watched(*key, *attempt, said, input.at)
+            }
             InputKind::Diagnosed { key, looks } => Decision::event(StepEvent::Diagnosed {
                 step: self.plan.name(*key),
                 looks: looks.clone(),
@@ -75,7 +86,7 @@ impl RunState {
             }
             // a signal to a run that is being paused is not lost: it does not wait for an order then
             InputKind::Stop { reason }
-                if matches!(self.stopping, None | Some(Parking::Paused))
+                if matches!(self.stopping, None | Some(Parking::Paused | Parking::Held))
                     && !self.status.is_over() =>
             {
                 Decision::event(RunEvent::Stopping { reason: *reason }).with(Effect::StopReading)
@@ -168,6 +179,9 @@ impl RunState {
 
     /// What follows from the state as it is: one thing at a time.
     fn follow(&self, now: i64) -> Decision {
+        if let Some(tended) = self.tend_guards() {
+            return tended;
+        }
         match self.status {
             RunStatus::Running if self.goes_on() => self
                 .turn_back()
@@ -237,7 +251,7 @@ impl RunState {
     }
 
     /// A step that cannot start; nothing of it happened.
-    fn failed_before_start(&self, key: StepKey, failure: &Failure) -> Decision {
+    fn failed_before_start(&self, key: StepKey, failure: &Failure, now: i64) -> Decision {
         let failed = StepEvent::Failed {
             step: self.plan.name(key),
             attempt: 1,
@@ -246,7 +260,8 @@ impl RunState {
             retry_at: None,
             tolerated: false,
         };
-        if let Some(asked) = self.ask_what_now(key, failure) {
+        let asked = self.ask_what_now(key, failure);
+        if let Some(asked) = asked.or_else(|| self.hold_and_ask(key, failure, now)) {
             let mut decision = Decision::event(failed);
             decision.append(asked);
             return decision;
@@ -266,6 +281,7 @@ impl RunState {
         key: Option<StepKey>,
         phase: usize,
         evidence: &crate::expr::Evidence,
+        now: i64,
     ) -> Decision {
         let reason = evidence.reason.clone().unwrap_or_default();
         let failure = invalid(format!(
@@ -273,7 +289,7 @@ impl RunState {
             evidence.expression
         ));
         match key {
-            Some(key) => self.failed_before_start(key, &failure),
+            Some(key) => self.failed_before_start(key, &failure, now),
             None => Decision::event(RunEvent::Failed(self.run_failure(None, phase, &failure)))
                 .with(Effect::StopReading),
         }

@@ -41,7 +41,8 @@ impl RunState {
         if orders.cancelled && self.changed().is_empty() {
             return ends(RunStatus::Cancelled);
         }
-        let stays = orders.keep || self.options.no_rollback || !self.lines.is_empty();
+        let late = self.failed_at.is_some_and(|at| self.past_decision(at));
+        let stays = orders.keep || self.options.no_rollback || !self.lines.is_empty() || late;
         if stays && !orders.back {
             return ends(RunStatus::Failed);
         }
@@ -57,7 +58,7 @@ impl RunState {
             let reason = Parking::Question;
             return Decision::event(RunEvent::Parked { reason });
         }
-        let quiet = self.in_flight == 0 && self.waiting == 0;
+        let quiet = self.in_flight == 0 && self.waiting == 0 && !self.watches();
         if self.phases_over < self.phases.len() || !quiet {
             return Decision::none();
         }
@@ -99,8 +100,12 @@ impl RunState {
         };
         // without the state before, nothing could be compared; later sets only describe
         match (&failed.failure, moment) {
-            (Some(failure), Moment::Before) if self.failure.is_none() => {
-                let message = format!("snapshot `{}`: {}", failed.name, failure.message);
+            (Some(failure), Moment::Before | Moment::Baseline) if self.failure.is_none() => {
+                let what = match moment {
+                    Moment::Baseline => "baseline of",
+                    _ => "snapshot",
+                };
+                let message = format!("{what} `{}`: {}", failed.name, failure.message);
                 let failure = Failure {
                     message,
                     ..failure.clone()

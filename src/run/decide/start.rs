@@ -55,7 +55,7 @@ impl RunState {
                     return Some(Decision::event(StepEvent::PhaseSkipped { phase, evidence }));
                 }
                 Verdict::Inconclusive | Verdict::Error => {
-                    return Some(self.broken_when(None, phase, &evidence));
+                    return Some(self.broken_when(None, phase, &evidence, now));
                 }
             }
         }
@@ -98,26 +98,17 @@ impl RunState {
                     }));
                 }
                 Verdict::Inconclusive | Verdict::Error => {
-                    return Some(self.broken_when(Some(key), phase, &evidence));
+                    return Some(self.broken_when(Some(key), phase, &evidence, now));
                 }
             }
         }
-        if step.changes() && !self.plan.runbook.snapshots.is_empty() {
-            match self.snapshots.get(&Moment::Before) {
-                None => {
-                    let event = SnapshotEvent::Taking {
-                        moment: Moment::Before,
-                    };
-                    return Some(Decision::event(event).with(Effect::Snapshots {
-                        moment: Moment::Before,
-                    }));
-                }
-                Some(SnapshotState::Taking) => return None,
-                Some(SnapshotState::Taken(_)) => {}
-            }
+        if step.changes()
+            && let Some(first) = self.read_first()
+        {
+            return first;
         }
         if let Some(failure) = self.missing_backup(step, now) {
-            return Some(self.failed_before_start(key, &failure));
+            return Some(self.failed_before_start(key, &failure, now));
         }
         if let Some(gate) = self.gate(key).or_else(|| self.ask_to_start(key)) {
             return Some(gate);
@@ -128,12 +119,29 @@ impl RunState {
         Some(self.begin_attempt(key, 1, now))
     }
 
+    /// What has to be read before the first change and is not yet; `Some(None)`: it is being read.
+    fn read_first(&self) -> Option<Option<Decision>> {
+        let plan = &self.plan;
+        let wanted = [
+            (Moment::Before, !plan.runbook.snapshots.is_empty()),
+            (Moment::Baseline, !plan.baselines.is_empty()),
+        ];
+        let mut sets = wanted.into_iter().filter(|(_, wanted)| *wanted);
+        sets.find_map(|(moment, _)| match self.snapshots.get(&moment) {
+            None => {
+                let event = SnapshotEvent::Taking { moment };
+                Some(Some(
+                    Decision::event(event).with(Effect::Snapshots { moment }),
+                ))
+            }
+            Some(SnapshotState::Taking) => Some(None),
+            Some(SnapshotState::Taken(_)) => None,
+        })
+    }
+
     fn held_by_snapshots(&self, step: &Step) -> bool {
-        step.changes()
-            && matches!(
-                self.snapshots.get(&Moment::Before),
-                Some(SnapshotState::Taking)
-            )
+        let taking = |moment| matches!(self.snapshots.get(&moment), Some(SnapshotState::Taking));
+        step.changes() && (taking(Moment::Before) || taking(Moment::Baseline))
     }
 
     /// The intent of an attempt, or what has to be read before it.
@@ -165,12 +173,17 @@ impl RunState {
         if let Some(gate) = Gate::of(self.plan.step(key.step)) {
             return self.open_gate(key, gate, now);
         }
-        Decision::event(StepEvent::Started {
-            step: self.plan.name(key),
-            attempt,
-            captured,
-        })
-        .with(Effect::Execute { key, attempt })
+        let watch = match self.begin_watch(key, now) {
+            Some(event) => Decision::event(event),
+            None => Decision::none(),
+        };
+        watch
+            .and(StepEvent::Started {
+                step: self.plan.name(key),
+                attempt,
+                captured,
+            })
+            .with(Effect::Execute { key, attempt })
     }
 
     fn expand(&self, key: StepKey, step: &Step, now: i64) -> Decision {
@@ -193,7 +206,7 @@ impl RunState {
                 reason: SkipReason::NoItems,
             }),
             Ok(items) => Decision::event(StepEvent::Expanded { step: name, items }),
-            Err(message) => self.failed_before_start(key, &invalid(message)),
+            Err(message) => self.failed_before_start(key, &invalid(message), now),
         }
     }
 

@@ -7,12 +7,15 @@ use super::super::diagnostic::{Diagnostic, Problems};
 use super::super::model::Sp;
 use super::super::node::{Entry, Node, Scalar, Span};
 use super::super::units;
+use super::thresholds::Tables;
 use crate::expr::{CompileError, Expr, Template};
 
 /// What the decoding functions share.
 pub(super) struct Cx<'c, 'p> {
     pub(super) catalog: &'c Catalog,
     pub(super) problems: &'p mut Problems,
+    /// Tables that steps and guards may name.
+    pub(super) thresholds: Tables,
 }
 
 impl Cx<'_, '_> {

@@ -12,7 +12,9 @@ mod parts;
 mod people;
 mod phase;
 mod step;
+mod thresholds;
 mod trouble;
+mod watch;
 mod window;
 
 pub(super) use inputs::check_kind;
@@ -24,10 +26,6 @@ use super::model::{CriterionDef, Environment, Input, Phase, RoleDef, Runbook, Si
 use super::node::{Node, Span};
 use fields::{Cx, Fields};
 
-/// Keys that belong to the language but that this version does not carry out; a runbook that
-/// uses them is refused rather than half done.
-const LATER: &[(&str, &str)] = &[("guards", "watch with `expect` on reading steps instead")];
-
 /// Steps of all phases together.
 const MAX_STEPS: usize = 100_000;
 
@@ -36,7 +34,13 @@ const FOR_PEOPLE: &[&str] = &["description"];
 
 /// Reads the tree of a text as a runbook. The model is there only when enough of it could be read.
 pub fn decode(root: &Node, catalog: &Catalog, problems: &mut Problems) -> Option<Runbook> {
-    runbook(&mut Cx { catalog, problems }, root)
+    let thresholds = thresholds::Tables::new();
+    let mut cx = Cx {
+        catalog,
+        problems,
+        thresholds,
+    };
+    runbook(&mut cx, root)
 }
 
 fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
@@ -62,6 +66,15 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
     let locks = fields
         .get("locks")
         .map(|node| cx.names("lock name", node))
+        .unwrap_or_default();
+    // before all that may name one of them
+    cx.thresholds = fields
+        .get("thresholds")
+        .map(|node| thresholds::tables(cx, node))
+        .unwrap_or_default();
+    let guards = fields
+        .get("guards")
+        .map(|node| watch::guards(cx, node))
         .unwrap_or_default();
     let snapshots = fields
         .get("snapshots")
@@ -95,6 +108,7 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
         targets,
         locks,
         snapshots,
+        guards,
         phases,
         rollback,
         people: told.people,
@@ -138,9 +152,6 @@ fn others(cx: &mut Cx<'_, '_>, mut fields: Fields<'_>) {
     for key in FOR_PEOPLE {
         let _ = fields.get(key);
     }
-    LATER
-        .iter()
-        .for_each(|(key, instead)| fields.later(cx, key, Some(instead)));
     fields.finish(cx);
 }
 

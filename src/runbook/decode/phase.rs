@@ -1,6 +1,6 @@
 //! `phases` and `rollback`.
 
-use super::super::model::{Phase, RollbackDef, Sp, Step};
+use super::super::model::{DecideDef, Phase, RollbackDef, Sp, Step};
 use super::super::node::{Entry, Node};
 use super::fields::{Cx, Fields};
 use super::step;
@@ -97,9 +97,38 @@ pub(super) fn rollback(cx: &mut Cx<'_, '_>, node: &Node) -> RollbackDef {
         last: part(cx, "last"),
         verify: part(cx, "verify"),
         notify: part(cx, "notify"),
+        decide: None,
     };
-    let help = "without it every failure before the end rolls back";
-    fields.later(cx, "decide_within", Some(help));
+    let decide = fields
+        .get("decide_within")
+        .and_then(|node| decide(cx, node));
     fields.finish(cx);
-    rollback
+    RollbackDef {
+        decide: decide.map(Box::new),
+        ..rollback
+    }
+}
+
+/// `decide_within: 30m`, or with the phase that it counts from.
+fn decide(cx: &mut Cx<'_, '_>, node: &Node) -> Option<DecideDef> {
+    if node.map().is_none() {
+        return Some(DecideDef {
+            after: None,
+            within: cx.duration("decide_within", node)?,
+            span: node.span,
+        });
+    }
+    let mut fields = Fields::of(cx, "`decide_within`", node)?;
+    let after = fields
+        .get("after")
+        .and_then(|node| cx.name("phase name", node));
+    let within = fields
+        .require(cx, "for")
+        .and_then(|node| cx.duration("for", node));
+    fields.finish(cx);
+    Some(DecideDef {
+        after,
+        within: within?,
+        span: node.head(),
+    })
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::super::diagnostic::Diagnostic;
 use super::super::model::{ForEach, InDoubt, Items, OutputDef, Poll, Probe, Retry, Sp, Step, Undo};
 use super::super::node::Node;
+use super::super::watch::BaselineDef;
 use super::action;
 use super::fields::{Cx, Fields};
 use super::parts::{env, outputs, required_backup, retry};
-use super::phase;
+use super::{phase, watch};
 use crate::expr::Template;
 
 /// Reads a step; `made_id` is its id when the author gave none.
@@ -42,6 +43,9 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
         .get("requires_backup")
         .and_then(|node| required_backup(cx, node));
     let words = words(cx, &mut fields);
+    let watch = fields.get("watch");
+    let rule = watch.and_then(|node| watch::watch(cx, node));
+    let beside = watch::beside(cx, &mut fields);
     let for_each = repetition(cx, &mut fields);
     let target = fields
         .get("target")
@@ -54,12 +58,15 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
         }
         None => action::of_step(cx, &fields, node, target),
     };
-    Some(Step {
+    let mut step = Step {
         id,
         title,
         action,
         when,
         expect,
+        warn: Vec::new(),
+        watch: None,
+        baseline: BaselineDef::default(),
         retry: retry.map(Box::new),
         timeout,
         undo: match undo {
@@ -83,7 +90,12 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
         tolerate: words.tolerate,
         estimate,
         span: node.span,
-    })
+    };
+    // a `watch` that could not be read leaves what goes with it unjudged
+    if watch.is_none() || rule.is_some() {
+        watch::onto(cx, &mut step, watch.zip(rule), beside);
+    }
+    Some(step)
 }
 
 fn id(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>, node: &Node, made_id: &str) -> Sp<String> {
@@ -204,9 +216,7 @@ fn around(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> (Env, Option<Sp<Templ
 
 /// Keys of the language that this version does not carry out.
 fn refuse_later(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) {
-    for key in ["watch", "bands", "trend", "sql_lint"] {
-        fields.later(cx, key, None);
-    }
+    fields.later(cx, "sql_lint", None);
 }
 
 fn undo(cx: &mut Cx<'_, '_>, node: &Node, id: &Sp<String>) -> Undo {
