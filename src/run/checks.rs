@@ -304,8 +304,8 @@ impl RunState {
     }
 
     /// Looking goes on: by a new engine at what the one before looked at, and afresh at guards that
-    /// held the run, because somebody goes on with it.
-    pub(super) fn watch_again(&self, now: i64) -> Decision {
+    /// held the run, because somebody goes on with it. `taken_up`: by an engine that only begins.
+    pub(super) fn watch_again(&self, taken_up: bool, now: i64) -> Decision {
         let mut decision = Decision::none();
         for (at, guard) in self.plan.runbook.guards.iter().enumerate() {
             let state = self.checks.get(guard.name.as_str());
@@ -315,7 +315,7 @@ impl RunState {
             let held = matches!(state.judged, Some((_, then)) if then != Some(Then::Notify));
             if held {
                 decision.append(self.begin_guard(at, guard));
-            } else if !state.live {
+            } else if taken_up || !state.live {
                 let goes_on = CheckEvent::GoesOn {
                     check: guard.name.value.clone(),
                     missed: missed(&guard.rule, state, now),

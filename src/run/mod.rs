@@ -40,6 +40,8 @@ pub use scope::StepScope;
 pub use state::RunState;
 
 #[cfg(test)]
+mod check_tests;
+#[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
 mod guide_tests;

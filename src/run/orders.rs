@@ -103,7 +103,7 @@ impl RunState {
                 let still = self.status.is_parked();
                 let taken = self.given_up(taken, by, "cancelled the run", reason);
                 match still {
-                    true => self.recovered(taken, true, now),
+                    true => self.goes_on_with(taken, true, now),
                     false => taken.with(Effect::StopAll { now: false }),
                 }
             }
@@ -215,7 +215,7 @@ impl RunState {
         if self.rollback.is_none() && !goes_back {
             taken.append(self.reopened());
         }
-        self.recovered(taken, goes_back, now)
+        self.goes_on_with(taken, goes_back, now)
     }
 
     /// Whether a run that stands still was on its way to go back, or was told to: then it does when it
@@ -253,7 +253,7 @@ impl RunState {
         let Some(rollback) = &self.rollback else {
             return match self.status {
                 RunStatus::Running => taken.with(Effect::StopReading),
-                _ => self.recovered(taken, true, now),
+                _ => self.goes_on_with(taken, true, now),
             };
         };
         let again = |state: &ItemState| matches!(state, ItemState::Failed | ItemState::Held);
@@ -266,7 +266,7 @@ impl RunState {
         {
             taken = taken.and(RollbackEvent::Reopened { item });
         }
-        self.recovered(taken, true, now)
+        self.goes_on_with(taken, true, now)
     }
 
     fn waived(

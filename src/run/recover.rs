@@ -35,9 +35,17 @@ impl RunState {
         });
         if self.status.is_active() && self.status != RunStatus::Planned {
             let goes_back = self.failure.is_some() || self.orders.cancelled;
-            return self.recovered(started, goes_back, now);
+            let mut taken_up = started;
+            taken_up.append(self.watch_again(true, now));
+            return self.recovered(taken_up, goes_back, now);
         }
         started
+    }
+
+    /// `decision` of an order to a run that stands still, what is watched, and what was under way.
+    pub(super) fn goes_on_with(&self, mut decision: Decision, back: bool, now: i64) -> Decision {
+        decision.append(self.watch_again(false, now));
+        self.recovered(decision, back, now)
     }
 
     /// `decision`, and then what was under way. `back`: the run will go back, or does.
@@ -45,7 +53,6 @@ impl RunState {
         for key in self.unfinished() {
             decision.append(self.recover_step(key, back, now));
         }
-        decision.append(self.watch_again(now));
         for (moment, state) in &self.snapshots {
             if matches!(state, SnapshotState::Taking) {
                 let moment = *moment;
@@ -65,7 +72,7 @@ impl RunState {
 
     /// `decision`, and the waits of a run that was pausing: what was due meanwhile was let pass.
     pub(super) fn reawaken(&self, mut decision: Decision, now: i64) -> Decision {
-        decision.append(self.watch_again(now));
+        decision.append(self.watch_again(false, now));
         for key in self.unfinished() {
             if self.step(key).status == StepStatus::Waiting {
                 decision.append(self.recover_step(key, false, now));

@@ -287,13 +287,20 @@ pub(super) fn fingerprint(state: &RunState) -> String {
     let captured: BTreeMap<_, _> = state.captured.iter().collect();
     let doubts: BTreeMap<_, _> = state.doubts.iter().collect();
     let approved: std::collections::BTreeSet<_> = state.approved.iter().collect();
-    let moments = [Moment::Before, Moment::After, Moment::Restored];
+    let checks: BTreeMap<_, _> = state.checks.iter().collect();
+    let moments = [
+        Moment::Before,
+        Moment::Baseline,
+        Moment::After,
+        Moment::Restored,
+    ];
     let snapshots: Vec<_> = moments
         .iter()
         .map(|moment| state.snapshots.get(moment))
         .collect();
     format!(
-        "{doubts:?} {:?} {approved:?} {:?} {:?}\n{:?} {:?} {:?}\n{:?}\n{fans:?}\n{results:?}\n{captured:?}\n{:?}\n{:?} {} {} {}\n{:?}\n{snapshots:?}\n{:?}",
+        "{checks:?} {:?}\n{doubts:?} {:?} {approved:?} {:?} {:?}\n{:?} {:?} {:?}\n{:?}\n{fans:?}\n{results:?}\n{captured:?}\n{:?}\n{:?} {} {} {}\n{:?}\n{snapshots:?}\n{:?}",
+        state.failed_at,
         state.questions,
         state.lines,
         state.orders,
