@@ -11,6 +11,7 @@ mod action_redis;
 mod action_sql;
 mod architecture;
 mod check;
+mod checks;
 mod children;
 mod comms;
 mod demo_app;

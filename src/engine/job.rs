@@ -147,8 +147,28 @@ impl Job {
                 hint: None,
             });
         }
+        self.take_in(&cx, result, report)?;
+        report.evidence = judge::judge(&self.step.expect, &self.scope, &self.shared.masker);
+        let warn = judge::judge(&self.step.warn, &self.scope, &self.shared.masker);
+        let crossed = |one: &Evidence| one.verdict != Verdict::Pass;
+        report.warnings = warn.into_iter().filter(crossed).collect();
+        self.hand_over(report)?;
+        drop(dir);
+        match judge::failure(&report.evidence, applied) {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a result in, and the outputs that are made of it.
+    pub(super) fn take_in(
+        &mut self,
+        cx: &Context,
+        result: Value,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
         self.scope.result = Some(result);
-        let outputs = self.outputs(&cx)?;
+        let outputs = self.outputs(cx)?;
         report.outputs = outputs
             .iter()
             .map(|(name, value)| {
@@ -159,17 +179,14 @@ impl Job {
             })
             .collect();
         self.scope.outputs = Some(outputs.into_iter().collect::<Map<_, _>>());
-        report.evidence = judge::judge(&self.step.expect, &self.scope, &self.shared.masker);
-        let warn = judge::judge(&self.step.warn, &self.scope, &self.shared.masker);
-        let crossed = |one: &Evidence| one.verdict != Verdict::Pass;
-        report.warnings = warn.into_iter().filter(crossed).collect();
+        Ok(())
+    }
+
+    /// Puts the result that was taken in into the report, as it may be kept.
+    pub(super) fn hand_over(&mut self, report: &mut Report) -> Result<(), Failure> {
         let result = self.scope.result.take().unwrap_or_default();
         report.result = self.kept(result)?;
-        drop(dir);
-        match judge::failure(&report.evidence, applied) {
-            Some(failure) => Err(failure),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Whether the step's own directory must be there. Making and removing one costs as much as a

@@ -423,19 +423,29 @@ impl Watcher {
             evidence: evidence.clone(),
             then: None,
         };
-        let report = Report {
+        let mut report = Report {
             took_ms: millis(took),
             did: self.did(),
             evidence,
             warnings: sample.warnings.clone(),
             ..Report::default()
         };
+        let failure = failure.or_else(|| self.outputs(&mut report).err());
         Watched {
             sample: Some(Box::new(sample)),
             tally: Box::new(std::mem::take(&mut self.tally)),
             judgement: Some(Box::new(judgement)),
             end: Some(Box::new((Box::new(report), failure))),
         }
+    }
+
+    /// The result and the outputs of the step: those of the last look that could be read.
+    fn outputs(&mut self, report: &mut Report) -> Result<(), Failure> {
+        let result = self.result.take().unwrap_or_default();
+        let output = self.job.probe_output();
+        let cx = self.job.context(&output, READING_TIMEOUT);
+        self.job.take_in(&cx, result, report)?;
+        self.job.hand_over(report)
     }
 
     fn did(&self) -> String {

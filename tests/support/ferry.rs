@@ -15,8 +15,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ferry::event::{
-    Event, EventKind, How, OperatorEvent, Order, RollbackEvent, RunEvent, SkipReason,
-    SnapshotEvent, StepEvent,
+    CheckEvent, Event, EventKind, How, OperatorEvent, Order, RollbackEvent, RunEvent, SkipReason,
+    SnapshotEvent, StepEvent, Then,
 };
 use ferry::store::{SqliteStore, Store};
 use nix::sys::signal::{Signal, kill};
@@ -230,6 +230,16 @@ impl Going {
         }
     }
 
+    /// Waits until its journal holds an event, as [`word`] has it.
+    pub fn until_event(&self, wanted: &str) {
+        self.until_true(&format!("the journal holds `{wanted}`"), || {
+            let mut items = Vec::new();
+            let journal = journal(self.dir.path());
+            let mut words = journal.iter().map(|event| word(event, &mut items));
+            words.any(|word| word == wanted)
+        });
+    }
+
     /// Waits at most so long, and says whether it is over.
     pub fn is_over_within(&mut self, longest: Duration) -> bool {
         let until = Instant::now() + longest;
@@ -365,6 +375,7 @@ impl Ran {
         self.journal
             .iter()
             .map(|event| word(event, &mut items))
+            .filter(|word| !word.is_empty())
             .collect()
     }
 
@@ -484,11 +495,29 @@ fn word(event: &Event, items: &mut Vec<String>) -> String {
             }
             rollback_word(event, items)
         }
+        EventKind::Check(event) => check_word(event),
         EventKind::Operator(OperatorEvent::Ordered { order, .. }) => {
             format!("operator.ordered {}", order_word(order))
         }
         EventKind::Operator(OperatorEvent::Refused { order, .. }) => {
             format!("operator.refused {}", order_word(order))
+        }
+    }
+}
+
+/// Looks are as many as there was time for: [`Ran::words`] leaves them out.
+fn check_word(event: &CheckEvent) -> String {
+    match event {
+        CheckEvent::Began { check, .. } => format!("check.began {check}"),
+        CheckEvent::GoesOn { check, .. } => format!("check.goes_on {check}"),
+        CheckEvent::Looked { .. } => String::new(),
+        CheckEvent::Judged { check, judgement } => {
+            let then = judgement.then.map_or("", Then::word);
+            let text = format!("check.judged {check} {} {then}", judgement.verdict);
+            text.trim_end().to_owned()
+        }
+        CheckEvent::Ended { check, judgement } => {
+            format!("check.ended {check} {}", judgement.verdict)
         }
     }
 }

@@ -113,8 +113,10 @@ fn limits(rule: &Rule, tally: &Tally) -> Option<(Verdict, String)> {
     if inconclusive > rule.inconclusive_limit {
         let row = if guard { " in a row" } else { "" };
         let limit = rule.inconclusive_limit;
-        let why =
-            format!("{inconclusive} looks{row} had not the data to judge by, and {limit} may");
+        let why = match (inconclusive, limit) {
+            (1, 0) => "a look had not the data to judge by".to_owned(),
+            _ => format!("{inconclusive} looks{row} had not the data to judge by, and {limit} may"),
+        };
         return Some((Verdict::Inconclusive, why));
     }
     if tally.error_row > rule.consecutive_errors {
