@@ -16,6 +16,7 @@ impl Executor {
     /// Looks at a guard from now on; one that was looked at before is looked at afresh.
     pub(super) fn watch_guard(&mut self, at: usize, state: &RunState) {
         self.unwatch_guard(at);
+        self.tell_phases(state);
         let Some(guard) = state.plan().runbook.guards.get(at) else {
             return;
         };
@@ -39,6 +40,7 @@ impl Executor {
                 .iter()
                 .map(|phase| phase.value.clone())
                 .collect(),
+            measures: guard.downtime,
             state: check,
         };
         let watcher = Watcher::new(job, subject);
@@ -70,9 +72,12 @@ impl Executor {
 
     /// Tells guards which phases run now.
     pub(super) fn note_phases(&self, state: &RunState) {
-        if self.guards.is_empty() {
-            return;
+        if !self.guards.is_empty() {
+            self.tell_phases(state);
         }
+    }
+
+    fn tell_phases(&self, state: &RunState) {
         let now: Vec<&str> = state.running_phases().collect();
         self.shared.phases.send_if_modified(|known| {
             let changed = **known != now;
@@ -99,6 +104,7 @@ impl Executor {
             rule: def.rule,
             unless: None,
             during: Vec::new(),
+            measures: false,
             state: check,
         };
         let watcher = Watcher::new(job, subject);

@@ -40,6 +40,10 @@ pub(super) struct Watcher {
     unless: Option<Sp<Expr>>,
     /// Phases of a guard.
     during: Vec<String>,
+    /// Whether every look that does not pass is kept, because its time is measured.
+    measures: bool,
+    /// Whether its verdict was told: what comes after is as any look.
+    told: bool,
     pub(super) tally: Tally,
     series: BTreeMap<String, Vec<(f64, f64)>>,
     watched: Vec<String>,
@@ -73,6 +77,7 @@ pub(super) struct Subject<'s> {
     pub(super) rule: Rule,
     pub(super) unless: Option<Sp<Expr>>,
     pub(super) during: Vec<String>,
+    pub(super) measures: bool,
     pub(super) state: Option<&'s CheckState>,
 }
 
@@ -84,6 +89,7 @@ impl Watcher {
             rule,
             unless,
             during,
+            measures,
             state,
         } = subject;
         let (now, began) = (now_ms(), Instant::now());
@@ -100,6 +106,8 @@ impl Watcher {
             rule,
             unless,
             during,
+            measures,
+            told: false,
             tally,
             watched,
             began,
@@ -190,6 +198,12 @@ impl Watcher {
         match self.read(&exprs).await {
             Ok(result) => {
                 sample.values = numbers(&result, &self.watched);
+                let masker = &self.job.shared.masker;
+                // a secret may be a number
+                sample.values.retain(|_, value| {
+                    let text = value.to_string();
+                    masker.text(&text) == text
+                });
                 self.judge(sample, &exprs, result);
             }
             Err(failure) if failure.cause == Cause::Stopped => return None,
@@ -304,7 +318,7 @@ impl Watcher {
                     || kept.band != sample.band
                     || kept.warned == sample.warnings.is_empty()
                     || kept.excused != sample.excused
-                    || sample.verdict != Verdict::Pass && row <= ROW_KEPT
+                    || sample.verdict != Verdict::Pass && (row <= ROW_KEPT || self.measures)
                     || sample.missed > 0
                     || sample.clock_jump_ms != 0
             }
@@ -333,8 +347,9 @@ impl Watcher {
             let Some(sample) = self.look(missed).await else {
                 return;
             };
-            let ends = watch::verdict(&self.rule, &self.tally, 0).is_some();
-            if self.keeps(&sample, ends && sample.verdict != Verdict::Pass) {
+            let broken = watch::verdict(&self.rule, &self.tally, 0).is_some();
+            let ends = broken && !std::mem::replace(&mut self.told, broken);
+            if self.keeps(&sample, ends) {
                 tell(InputKind::GuardLooked {
                     guard: at,
                     round,

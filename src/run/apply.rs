@@ -16,6 +16,9 @@ impl RunState {
     /// Takes an event in; `at` is its time in milliseconds since the Unix epoch. An event that names
     /// what the plan does not have is taken as not said.
     pub fn apply(&mut self, event: &EventKind, at: i64) {
+        if !matches!(event, EventKind::Check(_) | EventKind::Operator(_)) {
+            self.latest = at;
+        }
         match event {
             EventKind::Run(event) => self.apply_run(event, at),
             EventKind::Step(event) => self.apply_step(event, at),

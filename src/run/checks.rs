@@ -126,8 +126,15 @@ impl RunState {
     fn end_guard(&self, at: usize, guard: &Guard) -> Option<Decision> {
         let state = self.checks.get(guard.name.as_str())?;
         let forward = self.status == RunStatus::Running && self.failure.is_none();
-        if forward && state.tally.looks == 0 && state.judged.is_none() {
-            // its phases were shorter than its first look: a guard that saw nothing proves nothing
+        let tally = &state.tally;
+        let row = tally.failed_row + tally.inconclusive_row + tally.error_row;
+        if forward && state.judged.is_none() && (tally.looks == 0 || row > 0) {
+            // its phases were shorter than its first look, or it is failing just now: it is looked at
+            // until it passes or breaks, because an end proves nothing
+            return None;
+        }
+        if guard.downtime && tally.failing_since.is_some() && tally.last_at < self.latest {
+            // whether it is up again is looked at once more, after everything else
             return None;
         }
         let (verdict, why) = watch::at_end(&guard.rule, &state.tally);

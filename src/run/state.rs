@@ -72,6 +72,9 @@ pub struct RunState {
     pub(super) orders: Orders,
     /// What is watched, by name.
     pub(super) checks: HashMap<String, CheckState>,
+    /// When the last event was that is of no check and of no person, in milliseconds since the Unix
+    /// epoch.
+    pub(super) latest: i64,
     /// When the way forward ended, in milliseconds since the Unix epoch.
     pub(super) failed_at: Option<i64>,
 }
@@ -150,6 +153,7 @@ impl RunState {
             orders: Orders::default(),
             checks: HashMap::new(),
             failed_at: None,
+            latest: 0,
             plan,
         }
     }
