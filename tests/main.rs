@@ -33,6 +33,7 @@ mod orders;
 mod plan_way_back;
 mod preflight;
 mod readme;
+mod redis_ways;
 mod rehearse;
 mod rehearse_full;
 mod rehearse_world;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::action::Target;
 use crate::expr::EvalError;
 use crate::run::StepScope;
+use crate::runbook::address::SCHEMES;
 use crate::runbook::{Runbook, TargetKind};
 use crate::secret::Secret;
 
@@ -39,8 +40,10 @@ pub fn resolve(runbook: &Runbook, scope: &StepScope) -> Result<Targets, (String,
 
 /// Why an address cannot be one of its kind: its scheme says so before anything is tried.
 fn wrong_kind(kind: TargetKind, url: &str) -> Option<String> {
+    let redis = ["redis", "rediss", "unix", "redis+unix"];
+    let redis: Vec<&str> = redis.into_iter().chain(SCHEMES).collect();
     let fitting: &[&str] = match kind {
-        TargetKind::Redis => &["redis", "rediss", "unix", "redis+unix"],
+        TargetKind::Redis => &redis,
         TargetKind::Postgres => &["postgres", "postgresql"],
         TargetKind::Mysql => &["mysql", "mariadb"],
         TargetKind::Sqlite => &["sqlite"],

@@ -4,6 +4,7 @@
 //! everything that is wrong with it at once. Nothing here reads files, clocks or the network: the
 //! text comes in, the model and the [`Diagnostic`]s go out.
 
+pub mod address;
 pub mod catalog;
 pub mod check;
 pub mod comms;

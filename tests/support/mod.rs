@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod chromium;
+pub mod cluster;
 pub mod context;
 pub mod demo;
 pub mod ferry;
@@ -11,6 +12,7 @@ pub mod ports;
 pub mod postgres;
 pub mod redis;
 pub mod resp;
+pub mod sentinel;
 pub mod server;
 pub mod still;
 pub mod terminal;

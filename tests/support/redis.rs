@@ -50,13 +50,25 @@ impl Server {
 
     /// Starts one with these arguments beside the usual ones.
     pub fn start(args: &[&str]) -> Self {
-        let server = Self::start_unready(args);
-        let until = Instant::now() + Duration::from_secs(15);
-        while std::net::TcpStream::connect(("127.0.0.1", server.port)).is_err() {
-            assert!(Instant::now() < until, "redis-server did not start");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        server
+        Self::start_unready(args).ready()
+    }
+
+    /// Waits until it listens.
+    pub fn ready(self) -> Self {
+        eventually("redis-server listens", || self.listens());
+        self
+    }
+
+    fn listens(&self) -> bool {
+        std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+    }
+
+    /// Kills its process, and waits until nobody listens any more.
+    pub fn kill(&self) {
+        use nix::sys::signal::{Signal, kill};
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.pid).unwrap());
+        kill(pid, Signal::SIGKILL).unwrap();
+        eventually("redis-server ends", || !self.listens());
     }
 
     fn start_unready(args: &[&str]) -> Self {
@@ -67,10 +79,15 @@ impl Server {
         all.extend(["--save", "", "--appendonly", "no", "--databases", "200"]);
         all.extend(["--dir", dir.to_str().unwrap()]);
         all.extend(args);
+        Self::launch(port, dir.clone(), &all)
+    }
+
+    /// Starts one with exactly these arguments, and does not wait for it; its directory goes with it.
+    pub fn launch(port: u16, dir: PathBuf, args: &[&str]) -> Self {
         let mut supervisor = Command::new("sh")
             .args(["-c", SUPERVISE, "sh"])
             .arg(&dir)
-            .args(&all)
+            .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -144,6 +161,16 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.supervisor.stdin.take());
         let _ = self.supervisor.wait();
+    }
+}
+
+/// Waits until it is so, for at most half a minute.
+#[track_caller]
+pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while !so() {
+        assert!(Instant::now() < until, "not within 30 s: {what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

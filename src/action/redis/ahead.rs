@@ -1,9 +1,12 @@
 //! Connections that were opened before their step: [`reach`] asks whether a server lets us in, and
 //! [`Ahead`] lends each of them once. A link that does not answer any more is thrown away.
+//!
+//! Nothing is kept behind Sentinels and in a Cluster: who is master there may be another one by then,
+//! and the old one may still answer.
 
 use std::sync::{Mutex, PoisonError};
 
-use super::address::Address;
+use super::address::{Address, Way};
 use super::client::Link;
 use crate::action::{ActionError, Call, Context};
 
@@ -32,7 +35,11 @@ impl Ahead {
 /// # Errors
 /// Why there is no connection.
 pub async fn reach(cx: &Context, call: &Call) -> Result<(), ActionError> {
-    let link = Link::open(cx, call).await?;
-    cx.clients.redis.keep(link);
+    let address = Address::of(call)?;
+    let lasting = matches!(address.way, Way::Direct);
+    let link = Link::open_at(cx, address).await?;
+    if lasting {
+        cx.clients.redis.keep(link);
+    }
     Ok(())
 }

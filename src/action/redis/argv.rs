@@ -145,6 +145,18 @@ const READING_PARTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("SCRIPT", &["EXISTS"]),
+    (
+        "SENTINEL",
+        &[
+            "CKQUORUM",
+            "GET-MASTER-ADDR-BY-NAME",
+            "MASTER",
+            "MASTERS",
+            "MYID",
+            "REPLICAS",
+            "SENTINELS",
+        ],
+    ),
     ("SLOWLOG", &["GET", "LEN"]),
     ("XINFO", &["CONSUMERS", "GROUPS", "STREAM"]),
 ];

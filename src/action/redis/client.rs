@@ -1,22 +1,24 @@
 //! [`Link`]: one connection to a Redis server, for one call.
 //!
-//! It logs in, chooses the database and names itself before the first command, so that everything
-//! that fails until then is known to have changed nothing. A link that failed is not used again.
+//! It is opened in [`super::open`], so that everything that fails until it is there is known to have
+//! changed nothing. A link that failed is not used again. Into a Cluster, it follows redirections
+//! ([`super::cluster`]); elsewhere it stays where it is.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{ConnectionAddr, Pipeline, RedisError, Value};
+use redis::{Pipeline, RedisError, Value};
 use tokio::task::JoinHandle;
 
 use super::address::Address;
-use super::dial::connect;
 use super::fence::{Fence, Passage};
 use super::meter::Meter;
+use super::open::Who;
 use super::trouble::{self, Effect};
+use crate::action::ActionError;
 use crate::action::pause::{Deadline, timeout};
-use crate::action::{ActionError, Call, Context, ReadContext};
 use crate::event::{Cause, Outcome};
 use crate::runbook::units::human_bytes;
 
@@ -24,25 +26,25 @@ use crate::runbook::units::human_bytes;
 pub(super) const REPLY_MAX: u64 = 64 << 20;
 /// The same for what goes to a file piece by piece: Redis holds no larger value.
 pub(super) const VALUE_MAX: u64 = 1 << 30;
-/// How long a reply may take when nothing says.
-const REPLY: Duration = Duration::from_secs(30);
-/// Longest wait for a link that was opened ahead to show that it still answers.
-const ANSWER: Duration = Duration::from_secs(2);
 /// How long it may take for commands that are known to take long.
-const LONG_REPLY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const LONG_REPLY: Duration = Duration::from_secs(24 * 3600);
 
 /// One connection.
 pub(super) struct Link {
-    connection: MultiplexedConnection,
-    driver: Option<JoinHandle<()>>,
-    meter: Arc<Meter>,
-    /// Where it leads.
+    pub(super) connection: MultiplexedConnection,
+    pub(super) driver: Option<JoinHandle<()>>,
+    pub(super) meter: Arc<Meter>,
+    /// Where it leads: to one server, also when the target's address names several.
     pub address: Address,
-    deadline: Option<Deadline>,
-    patience: Duration,
-    reply_max: u64,
+    /// For whom, should another one have to be opened.
+    pub(super) who: Who,
+    pub(super) deadline: Option<Deadline>,
+    pub(super) patience: Duration,
+    pub(super) reply_max: u64,
     /// There when the link is for reading: what may be sent.
-    fence: Option<Fence>,
+    pub(super) fence: Option<Fence>,
+    /// There when it leads into a Cluster: links to other nodes of it, by their place.
+    pub(super) others: Option<HashMap<String, Link>>,
 }
 
 impl Drop for Link {
@@ -54,76 +56,6 @@ impl Drop for Link {
 }
 
 impl Link {
-    /// Connects to the call's target.
-    pub async fn open(cx: &Context, call: &Call) -> Result<Self, ActionError> {
-        Self::open_at(cx, Address::of(call)?).await
-    }
-
-    /// Connects to `address`.
-    pub async fn open_at(cx: &Context, address: Address) -> Result<Self, ActionError> {
-        let limit = cx.time_left(address.connect);
-        let peer = address.peer.clone();
-        if let Some(mut link) = cx.clients.redis.take(&address) {
-            link.deadline = cx.deadline;
-            let named = link.name(&cx.idempotency_key);
-            if let Ok(Ok(())) = timeout(limit.min(ANSWER), named).await {
-                // of the same place, but perhaps with other words for it
-                link.address = address;
-                return Ok(link);
-            }
-        }
-        let opened = async {
-            let mut link = Self::dial(address).await?;
-            link.log_in().await?;
-            link.name(&cx.idempotency_key).await?;
-            link.patience = link.address.reply.unwrap_or(REPLY);
-            link.deadline = cx.deadline;
-            Ok(link)
-        };
-        match timeout(limit, opened).await {
-            Ok(result) => result,
-            Err(_) => Err(trouble::connect_timeout(&peer, limit)),
-        }
-    }
-
-    /// Connects to the call's target for a rehearsal: everything that is sent passes a [`Fence`].
-    pub async fn open_reading(cx: &ReadContext, call: &Call) -> Result<Self, ActionError> {
-        Self::open_reading_at(cx, Address::of(call)?).await
-    }
-
-    /// The same at `address`.
-    pub async fn open_reading_at(cx: &ReadContext, address: Address) -> Result<Self, ActionError> {
-        let limit = cx.time_left(address.connect);
-        let peer = address.peer.clone();
-        let opened = async {
-            let mut link = Self::dial(address).await?;
-            link.log_in().await?;
-            link.fence = Some(Fence::default());
-            link.patience = link.address.reply.unwrap_or(REPLY);
-            link.deadline = Some(cx.deadline);
-            Ok(link)
-        };
-        match timeout(limit, opened).await {
-            Ok(result) => result,
-            Err(_) => Err(trouble::connect_timeout(&peer, limit)),
-        }
-    }
-
-    async fn dial(address: Address) -> Result<Self, ActionError> {
-        let (connection, driver, meter) = connect(&address).await?;
-        Ok(Self {
-            connection,
-            driver,
-            meter,
-            // until it is ready, the limit around all of this is the only one
-            patience: LONG_REPLY,
-            deadline: None,
-            address,
-            reply_max: REPLY_MAX,
-            fence: None,
-        })
-    }
-
     /// For commands that may take as long as the attempt, unless the target has a `timeout`.
     pub fn patient(&mut self) {
         self.patience = self.address.reply.unwrap_or(LONG_REPLY);
@@ -150,7 +82,7 @@ impl Link {
     }
 
     /// Stops what may not be sent from here. Only a link for reading has something to say.
-    async fn permit<A: AsRef<[u8]>>(&mut self, argv: &[A]) -> Result<(), ActionError> {
+    pub(super) async fn permit<A: AsRef<[u8]>>(&mut self, argv: &[A]) -> Result<(), ActionError> {
         let Some(fence) = &self.fence else {
             return Ok(());
         };
@@ -158,13 +90,14 @@ impl Link {
         let mut passage = fence.judge(&words);
         if let Passage::Ask(name) = &passage {
             let asked = ["COMMAND", "INFO", name.as_str()];
-            let mut answer = self.send(Effect::Reads, &asked).await?;
+            let mut answer = self.exchange(Effect::Reads, &asked).await?;
+            self.accepted(Effect::Reads, &answer)?;
             // before Redis 7 the flags of a family stand at its head
             let silent = matches!(&answer, Value::Array(found) if matches!(found.first(), None | Some(Value::Nil)));
             if let (true, Some((family, _))) = (silent, name.split_once('|')) {
-                answer = self
-                    .send(Effect::Reads, &["COMMAND", "INFO", family])
-                    .await?;
+                let asked = ["COMMAND", "INFO", family];
+                answer = self.exchange(Effect::Reads, &asked).await?;
+                self.accepted(Effect::Reads, &answer)?;
             }
             if let Some(fence) = &mut self.fence {
                 fence.learn(name, &answer);
@@ -190,6 +123,29 @@ impl Link {
         effect: Effect,
         argv: &[A],
     ) -> Result<Value, ActionError> {
+        let mut reply = self.exchange(effect, argv).await?;
+        if self.others.is_some() {
+            reply = self.follow(effect, argv, reply).await?;
+        }
+        self.accepted(effect, &reply)?;
+        Ok(reply)
+    }
+
+    /// An error reply as an error.
+    fn accepted(&self, effect: Effect, reply: &Value) -> Result<(), ActionError> {
+        let Value::ServerError(error) = reply else {
+            return Ok(());
+        };
+        let detail = error.details().unwrap_or_default();
+        Err(trouble::server(self.peer(), effect, error.code(), detail))
+    }
+
+    /// Sends one command to this server; its error reply is a reply.
+    pub(super) async fn exchange<A: AsRef<[u8]>>(
+        &mut self,
+        effect: Effect,
+        argv: &[A],
+    ) -> Result<Value, ActionError> {
         let mut command = redis::Cmd::new();
         for arg in argv {
             command.arg(arg.as_ref());
@@ -198,16 +154,11 @@ impl Link {
         let limit = self.wait();
         self.meter.allow(self.reply_max);
         let sent = self.connection.send_packed_command(&command);
-        let reply = match timeout(limit, sent).await {
-            Err(_) => return Err(trouble::timeout(self.peer(), effect, &verb, limit)),
-            Ok(Err(error)) => return Err(self.failed(effect, &verb, error)),
-            Ok(Ok(reply)) => reply,
-        };
-        if let Value::ServerError(error) = &reply {
-            let detail = error.details().unwrap_or_default();
-            return Err(trouble::server(self.peer(), effect, error.code(), detail));
+        match timeout(limit, sent).await {
+            Err(_) => Err(trouble::timeout(self.peer(), effect, &verb, limit)),
+            Ok(Err(error)) => Err(self.failed(effect, &verb, error)),
+            Ok(Ok(reply)) => Ok(reply),
         }
-        Ok(reply)
     }
 
     /// Sends the commands in one go; an error reply stands in its command's place.
@@ -241,17 +192,22 @@ impl Link {
         let sent = self
             .connection
             .send_packed_commands(&pipeline, 0, commands.len());
-        let replies = match timeout(limit, sent).await {
+        let mut replies = match timeout(limit, sent).await {
             Err(_) => return Err(trouble::timeout(self.peer(), effect, &verb, limit)),
             Ok(Err(error)) => return Err(self.failed(effect, &verb, error)),
             Ok(Ok(replies)) => replies,
         };
-        if replies.len() == commands.len() {
-            Ok(replies)
-        } else {
+        if replies.len() != commands.len() {
             let reason = "the replies do not match the commands";
-            Err(trouble::lost(self.peer(), effect, &verb, reason))
+            return Err(trouble::lost(self.peer(), effect, &verb, reason));
         }
+        if self.others.is_some() {
+            for (argv, reply) in commands.iter().zip(&mut replies) {
+                let first = std::mem::replace(reply, Value::Nil);
+                *reply = self.follow(effect, argv, first).await?;
+            }
+        }
+        Ok(replies)
     }
 
     fn wait(&self) -> Duration {
@@ -282,81 +238,13 @@ impl Link {
             _ => trouble::lost(self.peer(), effect, verb, &text),
         }
     }
-
-    async fn log_in(&mut self) -> Result<(), ActionError> {
-        if let Some(password) = &self.address.password {
-            let mut auth = redis::cmd("AUTH");
-            if let Some(user) = &self.address.user {
-                auth.arg(user);
-            }
-            auth.arg(password);
-            self.meter.allow(self.reply_max);
-            match self.connection.send_packed_command(&auth).await {
-                Ok(Value::ServerError(error)) => {
-                    let detail = error.details().unwrap_or_default();
-                    return Err(trouble::login(self.peer(), error.code(), detail));
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    return Err(match error.into_server_errors().as_deref() {
-                        Some([(_, first), ..]) => trouble::login(
-                            self.peer(),
-                            first.code(),
-                            first.details().unwrap_or_default(),
-                        ),
-                        _ => self.no_start(),
-                    });
-                }
-            }
-        }
-        if self.address.db != 0 {
-            let db = self.address.db.to_string();
-            self.ask(Effect::Reads, &["SELECT", db.as_str()])
-                .await
-                .map_err(|error| {
-                    if error.message.contains("out of range") {
-                        ActionError::invalid(format!("{} has no database {db}", self.peer()))
-                            .hint("see CONFIG GET databases, or name another `db`")
-                    } else {
-                        error
-                    }
-                })?;
-        }
-        Ok(())
-    }
-
-    /// Only a name for people who look at CLIENT LIST: a server that refuses it is fine.
-    async fn name(&mut self, name: &str) -> Result<(), ActionError> {
-        match self
-            .ask(Effect::Reads, &["CLIENT", "SETNAME", &clean_name(name)])
-            .await
-        {
-            Err(error) if error.cause == Cause::Unreachable => Err(self.no_start()),
-            Err(error) if error.message.contains("NOAUTH") => Err(error),
-            Err(error) if !matches!(error.cause, Cause::Failed | Cause::Denied) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    fn no_start(&self) -> ActionError {
-        let message = format!(
-            "{} closed the connection before it could be used",
-            self.peer()
-        );
-        let hint = if matches!(self.address.socket, ConnectionAddr::Tcp(..)) {
-            "does that port speak TLS? then write rediss://; or `maxclients` is reached"
-        } else {
-            "`maxclients` may be reached; see the server's log"
-        };
-        ActionError::unreachable(message).hint(hint)
-    }
 }
 
 /// What a message calls a command: its first word, with the second where that says what is done.
 pub(super) fn verb<A: AsRef<[u8]>>(argv: &[A]) -> String {
     const FAMILIES: &[&str] = &[
         "ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DEBUG", "FUNCTION", "LATENCY", "MEMORY",
-        "MODULE", "OBJECT", "PUBSUB", "SCRIPT", "SLOWLOG", "XGROUP", "XINFO",
+        "MODULE", "OBJECT", "PUBSUB", "SCRIPT", "SENTINEL", "SLOWLOG", "XGROUP", "XINFO",
     ];
     let word = |at: usize| {
         argv.get(at)
@@ -370,21 +258,12 @@ pub(super) fn verb<A: AsRef<[u8]>>(argv: &[A]) -> String {
     }
 }
 
-/// A client name without the spaces and control characters that Redis refuses.
-fn clean_name(name: &str) -> String {
-    name.chars()
-        .map(|c| if c.is_ascii_graphic() { c } else { '_' })
-        .take(128)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_are_fit_for_the_server() {
-        assert_eq!(clean_name("ferry:r:a b\n:do"), "ferry:r:a_b_:do");
+    fn a_command_is_called_by_what_it_does() {
         assert_eq!(verb(&["config", "get", "x"]), "CONFIG GET");
         assert_eq!(verb(&["get", "x"]), "GET");
     }

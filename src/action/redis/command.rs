@@ -99,6 +99,7 @@ impl Action for Command {
             .map(|word| String::from_utf8_lossy(word))
             .collect();
         known(&mut link, &words).await?;
+        link.suits_cluster(command.effect(), &command.0).await?;
         let would = format!("{} would get `{}`", link.peer(), words.join(" "));
         Ok(Simulated::shown(would, json!({ "command": words })).into())
     }
@@ -133,6 +134,13 @@ async fn known(link: &mut Link, words: &[std::borrow::Cow<'_, str>]) -> Result<(
 async fn ask(mut link: Link, command: &Argv) -> Result<Value, ActionError> {
     let effect = command.effect();
     link.patient();
+    if link.in_cluster() && verb(&command.0) == "DBSIZE" {
+        let started = Instant::now();
+        let keys = link.size().await?;
+        let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
+        return Ok(json!({ "reply": keys, "latency_ms": latency_ms }));
+    }
+    link.suits_cluster(effect, &command.0).await?;
     let started = Instant::now();
     let answer = link.ask(effect, &command.0).await?;
     let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;

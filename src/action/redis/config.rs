@@ -64,17 +64,35 @@ impl Action for ConfigGet {
     }
 }
 
-/// The settings of these names, secrets hidden.
-async fn settings(mut link: Link, names: &[String]) -> Result<Value, ActionError> {
+/// The settings of these names, secrets hidden. The masters of a Cluster have to be set alike.
+async fn settings(link: Link, names: &[String]) -> Result<Value, ActionError> {
+    let mut first: Option<Map<String, Value>> = None;
+    for mut link in link.masters().await? {
+        let config = of_one(&mut link, names).await?;
+        let Some(first) = &first else {
+            first = Some(config);
+            continue;
+        };
+        let differs = |name: &&String| first.get(*name) != config.get(*name);
+        if let Some(name) = config.keys().chain(first.keys()).find(differs) {
+            let message = format!("{} has another `{name}` than another master", link.peer());
+            let error = ActionError::failed(Outcome::NotApplied, message);
+            return Err(error.hint("read it of each node, with a target of its own, redis://"));
+        }
+    }
+    Ok(json!({ "config": first.unwrap_or_default() }))
+}
+
+async fn of_one(link: &mut Link, names: &[String]) -> Result<Map<String, Value>, ActionError> {
     let mut config = Map::new();
     for name in names {
-        for (name, value) in get(&mut link, name).await? {
+        for (name, value) in get(link, name).await? {
             let secret = SECRET_SETTINGS.contains(&name.as_str()) && !value.is_empty();
             let shown = if secret { HIDDEN.to_owned() } else { value };
             config.insert(name, json!(shown));
         }
     }
-    Ok(json!({ "config": config }))
+    Ok(config)
 }
 
 /// What to set.

@@ -15,6 +15,7 @@ use super::trouble::Effect;
 /// A server does not flag these `readonly`, because they read no key.
 const LOOKS: &[(&str, &[&str])] = &[
     ("CLIENT", &["GETNAME", "ID", "INFO", "LIST"]),
+    ("CLUSTER", &["INFO", "MYID", "NODES", "SHARDS", "SLOTS"]),
     ("COMMAND", &["COUNT", "DOCS", "INFO", "LIST"]),
     ("CONFIG", &["GET"]),
     ("ECHO", &[]),
@@ -22,6 +23,18 @@ const LOOKS: &[(&str, &[&str])] = &[
     ("LASTSAVE", &[]),
     ("PING", &[]),
     ("ROLE", &[]),
+    (
+        "SENTINEL",
+        &[
+            "CKQUORUM",
+            "GET-MASTER-ADDR-BY-NAME",
+            "MASTER",
+            "MASTERS",
+            "MYID",
+            "REPLICAS",
+            "SENTINELS",
+        ],
+    ),
     ("SLOWLOG", &["GET", "LEN"]),
     ("TIME", &[]),
 ];

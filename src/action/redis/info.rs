@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::client::Link;
-use super::reply;
 use super::trouble::{self, Effect};
+use super::{reply, spread};
 use crate::action::{Action, ActionError, Call, Context, ReadContext, Rehearsed, params};
 use crate::runbook::catalog::always_reading;
 use crate::runbook::{Spec, TargetKind};
@@ -27,10 +27,16 @@ pub(super) struct Info;
 static SPEC: Spec = Spec {
     targets: &[TargetKind::Redis],
     class: always_reading,
-    results: &[(
-        "keyspace",
-        "per database, such as keyspace.db0: keys, expires, avg_ttl (milliseconds)",
-    )],
+    results: &[
+        (
+            "keyspace",
+            "per database, such as keyspace.db0: keys, expires, avg_ttl (milliseconds)",
+        ),
+        (
+            "nodes",
+            "in a Cluster only: the fields of each master, with `node`; beside it stand sums, and what all say alike",
+        ),
+    ],
     results_open: true,
     ..Spec::of::<Params>("redis.info", "read the server's INFO as typed fields")
 };
@@ -52,16 +58,16 @@ impl Action for Info {
 
     async fn execute(&self, cx: &Context, call: &Call) -> Result<Value, ActionError> {
         let Params { sections } = params(&SPEC, call)?;
-        let mut link = Link::open(cx, call).await?;
+        let link = Link::open(cx, call).await?;
         let sections: Vec<&str> = sections.iter().map(String::as_str).collect();
-        Ok(Value::Object(read(&mut link, &sections).await?))
+        Ok(Value::Object(spread::info(link, &sections).await?))
     }
 
     async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
         let Params { sections } = params(&SPEC, call)?;
-        let mut link = Link::open_reading(cx, call).await?;
+        let link = Link::open_reading(cx, call).await?;
         let sections: Vec<&str> = sections.iter().map(String::as_str).collect();
-        let fields = read(&mut link, &sections).await?;
+        let fields = spread::info(link, &sections).await?;
         Ok(Rehearsed::Read(Value::Object(fields)))
     }
 }

@@ -3,13 +3,16 @@
 //!
 //! Every call has a connection of its own ([`client::Link`]), new or opened ahead ([`ahead`]): a
 //! blocking command or a timeout cannot stall another step, and nothing has to be repaired
-//! afterwards. Cluster redirections are refused in words, never followed.
+//! afterwards. An address of Sentinels leads to the master that they name at that moment
+//! ([`sentinel`]); redirections are followed where the address is one of a Cluster ([`cluster`]), and
+//! refused in words elsewhere.
 
 mod address;
 mod ahead;
 mod argv;
 mod backup;
 mod client;
+mod cluster;
 mod command;
 mod config;
 mod delete;
@@ -20,9 +23,14 @@ mod flush;
 mod glob;
 mod info;
 mod meter;
+mod open;
+mod replication;
 mod reply;
 mod restore;
 mod roundtrip;
+mod sentinel;
+mod sentinels;
+mod spread;
 mod stats;
 mod trouble;
 
@@ -41,6 +49,8 @@ pub const ACTIONS: &[&dyn Action] = &[
     &command::Command,
     &info::Info,
     &stats::Stats,
+    &replication::Replication,
+    &sentinels::Sentinel,
     &roundtrip::Roundtrip,
     &config::ConfigGet,
     &config::Config,

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::client::Link;
-use super::info;
 use super::trouble::Effect;
+use super::{info, spread};
 use crate::action::{Action, ActionError, Call, Context, ReadContext, Rehearsed, params};
 use crate::runbook::catalog::always_reading;
 use crate::runbook::{Spec, TargetKind};
@@ -66,7 +66,14 @@ static SPEC: Spec = Spec {
         ("redis_version", "such as 7.0.15"),
         ("run_id", "the identity of this server process"),
         ("uptime_s", "seconds since the server started"),
-        ("latency_ms", "one PING, in milliseconds"),
+        (
+            "latency_ms",
+            "one PING, in milliseconds; in a Cluster, the slowest of its masters",
+        ),
+        (
+            "nodes",
+            "in a Cluster: the same of each master, with `node`; beside it stand sums, shares of sums, and null where neither means something; null elsewhere",
+        ),
     ],
     ..Spec::of::<Params>(
         "redis.stats",
@@ -97,11 +104,38 @@ impl Action for Stats {
 }
 
 async fn read(mut link: Link) -> Result<Value, ActionError> {
+    if !link.in_cluster() {
+        let (info, latency_ms) = one(&mut link).await?;
+        let mut found = figures(&info, link.address.db, latency_ms);
+        found["nodes"] = Value::Null;
+        return Ok(found);
+    }
+    let mut infos = Vec::new();
+    let mut nodes = Vec::new();
+    let mut slowest: f64 = 0.0;
+    for mut link in link.masters().await? {
+        let (info, latency_ms) = one(&mut link).await?;
+        let mut node = figures(&info, 0, latency_ms);
+        node["node"] = json!(link.address.place);
+        nodes.push(node);
+        infos.push(info);
+        slowest = slowest.max(latency_ms);
+    }
+    let all = spread::merged(&infos);
+    let mut found = figures(&all, 0, slowest);
+    let youngest = nodes.iter().map(|node| node["uptime_s"].as_i64()).min();
+    found["uptime_s"] = json!(youngest.flatten());
+    found["fragmentation"] = share(int(&all, "used_memory_rss"), int(&all, "used_memory"));
+    found["nodes"] = Value::Array(nodes);
+    Ok(found)
+}
+
+/// INFO of one server, and how long a PING took.
+async fn one(link: &mut Link) -> Result<(Map<String, Value>, f64), ActionError> {
     let started = Instant::now();
     link.ask(Effect::Reads, &["PING"]).await?;
     let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
-    let info = info::read(&mut link, &[]).await?;
-    Ok(figures(&info, link.address.db, latency_ms))
+    Ok((info::read(link, &[]).await?, latency_ms))
 }
 
 /// `master` or `replica`, from INFO.
@@ -113,16 +147,21 @@ pub(super) fn role(info: &Map<String, Value>) -> &'static str {
     }
 }
 
+fn int(info: &Map<String, Value>, name: &str) -> Option<i64> {
+    info.get(name).and_then(Value::as_i64)
+}
+
+/// Null when one is not known, or there is nothing to have a share of.
 #[expect(clippy::cast_precision_loss, reason = "a share of counts")]
+fn share(part: Option<i64>, whole: Option<i64>) -> Value {
+    match part.zip(whole.filter(|whole| *whole != 0)) {
+        Some((part, whole)) => json!(part as f64 / whole as f64),
+        None => Value::Null,
+    }
+}
+
 fn figures(info: &Map<String, Value>, db: i64, latency_ms: f64) -> Value {
-    let int = |name: &str| info.get(name).and_then(Value::as_i64).unwrap_or(0);
-    let share = |part: i64, whole: i64| {
-        if whole == 0 {
-            Value::Null
-        } else {
-            json!(part as f64 / whole as f64)
-        }
-    };
+    let int = |name: &str| int(info, name);
     let text = |name: &str| info.get(name).cloned().unwrap_or(Value::Null);
     let float = |name: &str| info.get(name).and_then(Value::as_f64);
     let by_db: Map<String, Value> = info
@@ -135,7 +174,7 @@ fn figures(info: &Map<String, Value>, db: i64, latency_ms: f64) -> Value {
     let keys = by_db.get(&format!("db{db}")).cloned().unwrap_or(json!(0));
     let (hits, misses) = (int("keyspace_hits"), int("keyspace_misses"));
     json!({
-        "hit_rate": share(hits, hits + misses),
+        "hit_rate": share(hits, hits.zip(misses).map(|(hits, misses)| hits + misses)),
         "hits": hits,
         "misses": misses,
         "keys": keys,

@@ -59,6 +59,7 @@ const BEFORE_START: &[&str] = &[
     "CLUSTERDOWN",
     "TRYAGAIN",
     "MOVED",
+    "CROSSSLOT",
 ];
 
 struct Words {
@@ -168,14 +169,21 @@ const KNOWN: &[Words] = &[
         Cause::Failed,
         false,
         "belongs to a cluster and the key lives on another node",
-        "clusters are not supported; redirections are not followed",
+        "name the Cluster as a whole in the target's address: redis+cluster://host:port,host:port",
     ),
     words(
         "ASK",
         Cause::Failed,
         false,
         "belongs to a cluster and the key is being moved to another node",
-        "clusters are not supported; redirections are not followed",
+        "name the Cluster as a whole in the target's address: redis+cluster://host:port,host:port",
+    ),
+    words(
+        "CROSSSLOT",
+        Cause::Failed,
+        false,
+        "belongs to a cluster and the keys of the command live in more than one slot",
+        "use one step for each, or keys with a common {tag}",
     ),
     words(
         "WRONGTYPE",

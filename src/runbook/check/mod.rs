@@ -9,6 +9,7 @@ mod lints;
 mod names;
 mod order;
 mod references;
+mod targets;
 mod uses;
 
 use super::catalog::Catalog;
@@ -21,6 +22,7 @@ pub fn check(runbook: &Runbook, catalog: &Catalog, problems: &mut Problems) {
     let names = names::check(runbook, problems);
     references::check(runbook, catalog, &names, &order, problems);
     uses::check(runbook, catalog, &names, problems);
+    targets::check(runbook, problems);
     doubt::check(runbook, problems);
     gates::check(runbook, &names, problems);
     // lints on a runbook that cannot run are noise
