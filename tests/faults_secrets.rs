@@ -226,6 +226,7 @@ inputs:
 targets:
   cache: { redis: "${{ inputs.cache_url }}", db: 1 }
   wrong: { redis: "redis://:WRONG-${{ inputs.word }}@127.0.0.1:REDIS_PORT" }
+  watched: { redis: "redis+sentinel://127.0.0.1:REDIS_PORT/main", sentinel_password: "${{ inputs.word }}" }
   db: { postgres: "${{ inputs.db_url }}" }
   app: { http: "ECHO" }
   broken: { http: "BROKEN" }
@@ -274,6 +275,8 @@ phases:
       - { id: limit, redis.config: { set: { maxmemory: 100mb } }, target: cache, undo: none }
       - { id: config-get, redis.config_get: { names: ["require*", "maxmemory"] }, target: cache, tolerate: true }
       - { id: info, redis.info: {}, target: cache, tolerate: true }
+      - { id: replication, redis.replication: {}, target: cache, tolerate: true }
+      - { id: watchers, redis.sentinel: {}, target: watched, tolerate: true }
       - { id: sql, sql: { query: "select $1::text as v", args: ["${{ inputs.word }}"] }, target: db, expect: "result.row_count == 1", outputs: { v: "result.rows[0].v" } }
       - { id: sql-fails, sql: { query: "select $1::int as v", args: ["${{ inputs.word }}"] }, target: db, tolerate: true }
       - { id: sql-raises, sql: { execute: "do $$ begin raise exception 'no: %', current_setting('app.word'); end $$" }, target: db, tolerate: true, undo: none }

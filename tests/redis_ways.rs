@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::cluster::{self, Cluster};
 use crate::support::context::{call, context, target};
+use crate::support::ferry::Ferry;
 use crate::support::ports;
 use crate::support::redis::{Server, eventually, with_tls};
 use crate::support::resp::{Resp, Then};
@@ -108,9 +109,6 @@ async fn sentinels_lead_to_their_master_or_to_a_replica() {
     let error = refused(json!("LPUSH text y"), at(&format!("{}/3", all.url()))).await;
     let place = format!("`t` ({MASTER} at 127.0.0.1:{})", all.servers[0].port);
     assert!(error.message.starts_with(&place), "{}", error.message);
-    let names: String = all.servers[0].ask(0, &["CLIENT", "LIST"]);
-    assert!(!names.contains("name=ferry"), "{names}");
-
     let replica = with_options(all.target(), json!({ "role": "replica" }));
     let stats = read("redis.stats", replica.clone()).await;
     assert_eq!(stats["role"], "replica");
@@ -301,14 +299,6 @@ async fn sentinels_have_users_of_their_own() {
 async fn after_a_failover_reads_come_from_the_new_master() {
     let all = Watched::start();
     let before = read("redis.stats", all.target()).await;
-    // a link that was opened ahead is no way to the old master either
-    let dir = tempfile::tempdir().unwrap();
-    let cx = context(dir.path());
-    let ping = Call {
-        target: Some(all.target()),
-        ..call("redis", json!("PING"), Path::new("/"))
-    };
-    reach(&cx, &ping).await.unwrap();
     let old = all.kill_master();
     let mut errors = 0;
     let after = loop {
@@ -333,15 +323,39 @@ async fn after_a_failover_reads_come_from_the_new_master() {
         (&after["role"], &after["run_id"]),
         (&json!("master"), &json!(run_id(all.server(new))))
     );
-    let pong = action("redis").execute(&cx, &ping).await.unwrap();
-    assert_eq!(pong["reply"], "PONG");
-
     let seen = read("redis.sentinel", all.target()).await;
     assert_eq!(
         (&seen["master"], &seen["agree"]),
         (&json!(format!("127.0.0.1:{new}")), &json!(true))
     );
     assert!(seen["config_epoch"].as_i64().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn a_link_that_was_opened_ahead_is_no_way_to_a_demoted_master() {
+    let all = Watched::start();
+    let dir = tempfile::tempdir().unwrap();
+    let cx = context(dir.path());
+    let stats = Call {
+        target: Some(all.target()),
+        ..call("redis.stats", json!({}), Path::new("/"))
+    };
+    reach(&cx, &stats).await.unwrap();
+    let (old, new) = all.hand_over();
+    let seen = action("redis.stats").execute(&cx, &stats).await.unwrap();
+    assert_eq!(
+        (&seen["role"], &seen["run_id"]),
+        (&json!("master"), &json!(run_id(all.server(new))))
+    );
+    // it is still there, and answers
+    eventually("the old master follows the new one", || {
+        all.server(old).says("replication", "master_link_status:up")
+    });
+    let seen = read("redis.replication", at(&all.server(old).url(0))).await;
+    assert_eq!(
+        (&seen["role"], &seen["master"]),
+        (&json!("replica"), &json!(format!("127.0.0.1:{new}")))
+    );
 }
 
 #[tokio::test]
@@ -760,6 +774,127 @@ async fn a_node_that_is_down_is_passed_over_and_none_is_told() {
         error.message
     );
     assert!(error.hint.unwrap().contains("redis+cluster://"));
+}
+
+/// A node of a Cluster that sends every GET to this place.
+fn sends_to(place: Option<String>) -> (Resp, String) {
+    let own = std::sync::Arc::new(std::sync::OnceLock::<String>::new());
+    let known = std::sync::Arc::clone(&own);
+    let fake = Resp::serve(move |command| {
+        let bulk = |text: &str| Then::Say(format!("${}\r\n{text}\r\n", text.len()).leak());
+        let own = known.get().unwrap();
+        match command {
+            "CLUSTER INFO" => bulk("cluster_state:ok\r\ncluster_slots_assigned:16384\r\n"),
+            "CLUSTER NODES" => bulk(&format!(
+                "id {own}@1 myself,master - 0 0 1 connected 0-16383\n"
+            )),
+            _ => {
+                let to = place.as_ref().unwrap_or(own);
+                Then::Say(format!("-MOVED 7 {to}\r\n").leak())
+            }
+        }
+    });
+    let at = fake.url.strip_prefix("redis://").unwrap().to_owned();
+    own.set(at.clone()).unwrap();
+    (fake, at)
+}
+
+#[tokio::test]
+async fn redirections_end_and_lead_to_listed_nodes_only() {
+    let (fake, place) = sends_to(None);
+    let error = refused(json!("GET a"), at(&format!("redis+cluster://{place}"))).await;
+    assert_eq!(
+        error.message,
+        format!("`t` (cluster node {place}) sent `GET` on, after 5 redirections")
+    );
+    assert_eq!(
+        (error.cause, error.outcome),
+        (Cause::Failed, Outcome::NotApplied)
+    );
+    let gets = fake
+        .commands()
+        .iter()
+        .filter(|command| *command == "GET a")
+        .count();
+    assert_eq!(gets, 6);
+
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (_fake, place) = sends_to(Some(stranger.local_addr().unwrap().to_string()));
+    let url = format!("redis+cluster://{place}");
+    let error = refused(json!("SET a b"), at(&url)).await;
+    // what changes is asked for its keys first
+    assert_eq!(error.outcome, Outcome::NotApplied);
+    let error = refused(json!("GET a"), at(&url)).await;
+    assert_eq!(
+        error.message,
+        format!(
+            "`t` (cluster node {place}) sends `GET` to {}, which is no node of the Cluster that it lists",
+            stranger.local_addr().unwrap()
+        )
+    );
+    assert_eq!(
+        (error.outcome, error.retryable),
+        (Outcome::NotApplied, false)
+    );
+    stranger.set_nonblocking(true).unwrap();
+    assert!(stranger.accept().is_err(), "nobody knocks there");
+}
+
+/// What a runbook reads through each kind of address, and what it would change.
+const RUNBOOK: &str = "
+    runbook: demo
+    targets:
+      behind: { redis: \"SENTINELS\" }
+      all: { redis: \"CLUSTER\" }
+    phases:
+      p:
+        steps:
+          - { id: role, redis.stats: {}, target: behind, expect: 'result.role == \"master\"' }
+          - { id: copies, redis.replication: { replicas: 2 }, target: behind, expect: [result.enough, result.max_lag_bytes < 100000] }
+          - { id: watch, redis.sentinel: {}, target: behind, expect: [result.agree, result.quorum_ok] }
+          - { id: sum, redis.stats: {}, target: all, expect: result.nodes.size() == 3 }
+          - { id: keys, redis: DBSIZE, target: all, expect: result.reply >= 0 }
+          - { id: one, redis: GET nothing, target: all, expect: result.reply == null }
+          - { id: two, redis: GET nobody, target: all, expect: result.reply == null }
+          - { id: masters, redis.info: { sections: [server] }, target: all, expect: 'result.redis_mode == \"cluster\"' }
+          - { id: trip, redis.roundtrip: { key: ways }, target: all }
+          - { id: through, redis.roundtrip: { key: ways }, target: behind }
+";
+
+#[test]
+fn a_runbook_runs_and_is_rehearsed_through_each_kind_of_address() {
+    let text = RUNBOOK
+        .replace("SENTINELS", &sentinel::shared().url())
+        .replace("CLUSTER", &cluster::shared().url());
+    let ran = Ferry::new().runbook(&text).run().success();
+    assert_eq!(ran.result("watch")["asked"], 3);
+    let rehearsed = Ferry::new()
+        .runbook(&text)
+        .command(&["rehearse", "--json", "runbook.yaml"])
+        .run();
+    let words: Vec<(String, String)> = rehearsed
+        .json()
+        .iter()
+        .filter(|line| line["event"] == "step" && line["walk"] == 1)
+        .map(|line| {
+            let text = |name: &str| line[name].as_str().unwrap().to_owned();
+            (text("step"), text("word"))
+        })
+        .collect();
+    let expected = [
+        ("role", "read"),
+        ("copies", "read"),
+        ("watch", "read"),
+        ("sum", "read"),
+        ("keys", "read"),
+        ("one", "read"),
+        ("two", "read"),
+        ("masters", "read"),
+        ("trip", "simulated"),
+        ("through", "simulated"),
+    ]
+    .map(|(step, word)| (step.to_owned(), word.to_owned()));
+    assert_eq!(words, expected, "{}", rehearsed.all());
 }
 
 #[tokio::test]

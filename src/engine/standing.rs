@@ -67,6 +67,12 @@ pub(super) fn addresses(
         .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
         .collect();
     // a secret may be an address, and its password be told alone
+    let beside = targets.values().filter_map(|target| {
+        let password = target.options.get("sentinel_password")?.as_str()?;
+        (password.trim().len() >= 6)
+            .then(|| (target.name.clone(), Secret::new(password.to_owned())))
+    });
+    hidden.extend(beside);
     let addresses = targets
         .values()
         .map(|target| (target.name.as_str(), target.url.as_str()))

@@ -129,12 +129,25 @@ impl Server {
     }
 
     /// Carries out one command beside ferry.
+    #[track_caller]
     pub fn ask<T: FromRedisValue>(&self, db: u16, argv: &[&str]) -> T {
+        self.try_ask(db, argv).unwrap()
+    }
+
+    /// The same of a server that may be down, or may drop its clients since it gets another role.
+    pub fn try_ask<T: FromRedisValue>(&self, db: u16, argv: &[&str]) -> redis::RedisResult<T> {
         let mut command = redis::Cmd::new();
         for arg in argv {
             command.arg(*arg);
         }
-        command.query(&mut self.connect(db)).unwrap()
+        let mut link = redis::Client::open(self.url(db))?.get_connection()?;
+        command.query(&mut link)
+    }
+
+    /// Whether INFO says so, such as `role:master`; false when it does not answer.
+    pub fn says(&self, section: &str, line: &str) -> bool {
+        self.try_ask::<String>(0, &["INFO", section])
+            .is_ok_and(|info| info.contains(line))
     }
 
     /// Stops its process, or lets it go on.

@@ -96,16 +96,19 @@ impl Watched {
         port
     }
 
+    /// Has the Sentinels make another server the master while the old one goes on; both ports.
+    pub fn hand_over(&self) -> (u16, u16) {
+        let old = self.master();
+        self.sentinels[0].ask::<()>(0, &["SENTINEL", "FAILOVER", MASTER]);
+        (old, self.failed_over(old))
+    }
+
     /// Waits until all Sentinels name another master than `old`, and it says itself that it is one.
     pub fn failed_over(&self, old: u16) -> u16 {
         let mut port = old;
         eventually("a failover", || {
             port = self.master();
-            port != old
-                && self
-                    .server(port)
-                    .ask::<String>(0, &["INFO", "replication"])
-                    .contains("role:master")
+            port != old && self.server(port).says("replication", "role:master")
         });
         port
     }
@@ -113,14 +116,8 @@ impl Watched {
 
 /// `None` from one that does not answer.
 fn master_of(sentinel: &Server) -> Option<u16> {
-    let mut link = redis::Client::open(sentinel.url(0))
-        .unwrap()
-        .get_connection()
-        .ok()?;
-    let (_, port): (String, u16) = redis::cmd("SENTINEL")
-        .arg(&["GET-MASTER-ADDR-BY-NAME", MASTER])
-        .query(&mut link)
-        .ok()?;
+    let asked = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER];
+    let (_, port): (String, u16) = sentinel.try_ask(0, &asked).ok()?;
     Some(port)
 }
 

@@ -98,8 +98,17 @@ enum Role {
 }
 
 impl Address {
-    /// The address of the call's target.
+    /// The address of the call's target, which suits the call's action.
     pub fn of(call: &Call) -> Result<Self, ActionError> {
+        let address = Self::of_target(call)?;
+        if let Way::Cluster(_) = address.way {
+            address.suits(&call.key)?;
+        }
+        Ok(address)
+    }
+
+    /// The address of the call's target, whatever is done there.
+    pub fn of_target(call: &Call) -> Result<Self, ActionError> {
         let target = call
             .target
             .as_ref()
@@ -120,8 +129,10 @@ impl Address {
         address.connect = options.timeout.map_or(CONNECT, |limit| limit.0);
         address.reply = options.timeout.map(|limit| limit.0);
         address.ca = options.ca.map(|file| in_dir(&call.cwd, &file));
-        if let Way::Cluster(_) = address.way {
-            address.fits_cluster(&call.key)?;
+        if matches!(address.way, Way::Cluster(_)) && address.db != 0 {
+            let (name, why) = (&target.name, form::ONE_DATABASE);
+            let message = format!("the address of target `{name}`: {why}");
+            return Err(ActionError::invalid(message));
         }
         Ok(address)
     }
@@ -221,14 +232,7 @@ impl Address {
         }
     }
 
-    fn fits_cluster(&self, key: &str) -> Result<(), ActionError> {
-        if self.db != 0 {
-            return Err(ActionError::invalid(format!(
-                "the address of target `{}`: {}",
-                self.name,
-                form::ONE_DATABASE
-            )));
-        }
+    fn suits(&self, key: &str) -> Result<(), ActionError> {
         if ON_A_CLUSTER.contains(&key) {
             return Ok(());
         }

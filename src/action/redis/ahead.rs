@@ -35,7 +35,7 @@ impl Ahead {
 /// # Errors
 /// Why there is no connection.
 pub async fn reach(cx: &Context, call: &Call) -> Result<(), ActionError> {
-    let address = Address::of(call)?;
+    let address = Address::of_target(call)?;
     let lasting = matches!(address.way, Way::Direct);
     let link = Link::open_at(cx, address).await?;
     if lasting {

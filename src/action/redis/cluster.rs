@@ -28,6 +28,9 @@ const SLOTS: i64 = 16_384;
 /// The longest that one of several nodes is waited for.
 const ONE: Duration = Duration::from_secs(2);
 
+/// Commands without a key that reach all nodes, whichever gets them.
+const OF_ALL_NODES: &[&str] = &["PUBLISH"];
+
 /// Commands that answer for the node that gets them, and read as if they answered for all.
 const OF_ONE_NODE: &[&str] = &["KEYS", "RANDOMKEY", "SCAN"];
 
@@ -147,7 +150,7 @@ impl Link {
             let Some(to) = Redirection::of(&reply, &self.address) else {
                 return Ok(reply);
             };
-            self.turn_to(to.place).await?;
+            self.turn_to(to.place, &verb(argv)).await?;
             self.permit(argv).await?;
             if to.once {
                 // for the next command of this connection, which is ours alone
@@ -168,10 +171,11 @@ impl Link {
     }
 
     /// Makes this the link to another node. Boxed, since opening a link sends commands.
-    fn turn_to(
-        &mut self,
+    fn turn_to<'l>(
+        &'l mut self,
         (host, port): (String, u16),
-    ) -> Pin<Box<dyn Future<Output = Result<(), ActionError>> + Send + '_>> {
+        verb: &'l str,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ActionError>> + Send + 'l>> {
         Box::pin(async move {
             let place = host_port(&host, port);
             if place == self.address.place {
@@ -181,6 +185,7 @@ impl Link {
             let mut next = match known {
                 Some(link) => link,
                 None => {
+                    self.lists(&place, verb).await?;
                     let node = self.address.server("cluster node", (&host, port));
                     Self::direct(&self.who, node).await?
                 }
@@ -194,6 +199,36 @@ impl Link {
             }
             Ok(())
         })
+    }
+
+    /// Refuses a place that the node does not list: nobody is told the password who is not of the
+    /// Cluster.
+    async fn lists(&mut self, place: &str, verb: &str) -> Result<(), ActionError> {
+        let answer = self.exchange(Effect::Reads, &["CLUSTER", "NODES"]).await?;
+        let nodes = reply::text(answer);
+        // `id ip:port@bus,hostname flags ...`
+        let listed = nodes
+            .lines()
+            .filter_map(|line| line.split(' ').nth(1))
+            .any(|node| {
+                let (at, names) = node.split_once('@').unwrap_or((node, ""));
+                let Some((ip, port)) = at.rsplit_once(':') else {
+                    return false;
+                };
+                let hostname = names.split(',').nth(1).unwrap_or_default();
+                [ip, hostname].iter().any(|host| {
+                    let port = port.parse().unwrap_or_default();
+                    !host.is_empty() && host_port(host, port) == place
+                })
+            });
+        if listed {
+            return Ok(());
+        }
+        let message = format!(
+            "{} sends `{verb}` to {place}, which is no node of the Cluster that it lists",
+            self.peer()
+        );
+        Err(ActionError::failed(Outcome::NotApplied, message).hint("see CLUSTER NODES"))
     }
 
     /// A link to every master, in the order of their slots; outside of a Cluster, this one alone.
@@ -255,18 +290,25 @@ impl Link {
             let why = "would show the keys of one node of the Cluster only";
             return refused(why, "`redis.stats` counts the keys of all masters");
         }
-        if effect == Effect::Reads {
+        if effect == Effect::Reads || OF_ALL_NODES.contains(&name.as_str()) {
             return Ok(());
+        }
+        let keyless = "names no key: it would be carried out on one node of the Cluster only";
+        let way_out = "give each master a target of its own, redis://";
+        if argv.len() == 1 {
+            return refused(keyless, way_out);
         }
         let mut asked = vec![b"COMMAND".to_vec(), b"GETKEYS".to_vec()];
         asked.extend_from_slice(argv);
         let keys = self.exchange(Effect::Reads, &asked).await?;
-        match &keys {
-            Value::ServerError(error) if error.details().unwrap_or_default().contains("no key") => {
-                let why = "names no key: it would be carried out on one node of the Cluster only";
-                refused(why, "give each master a target of its own, redis://")
-            }
-            _ => Ok(()),
+        let none = match &keys {
+            Value::ServerError(error) => error.details().unwrap_or_default().contains("no key"),
+            Value::Array(keys) => keys.is_empty(),
+            _ => false,
+        };
+        match none {
+            true => refused(keyless, way_out),
+            false => Ok(()),
         }
     }
 

@@ -28,7 +28,7 @@ const BETWEEN: Duration = Duration::from_millis(250);
 const ONE: Duration = Duration::from_secs(1);
 
 /// A server as a Sentinel names it.
-type Named = (String, u16);
+pub(super) type Named = (String, u16);
 
 /// Connects to the server that the Sentinels name.
 pub(super) async fn open(
@@ -139,8 +139,13 @@ async fn name_one(who: &Who, at: Address, sentinels: &Sentinels) -> Result<Named
         };
         return up.into_iter().next().ok_or_else(none);
     }
+    master_of(&mut link, name).await
+}
+
+/// The master that a Sentinel names to clients.
+pub(super) async fn master_of(link: &mut Link, name: &str) -> Result<Named, ActionError> {
     let asked = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name];
-    let named = match ask_one(&mut link, &asked).await? {
+    let named = match ask_one(link, &asked).await? {
         Value::Array(parts) => parts.into_iter().map(reply::text).collect(),
         _ => Vec::new(),
     };
@@ -148,7 +153,7 @@ async fn name_one(who: &Who, at: Address, sentinels: &Sentinels) -> Result<Named
         [host, port] => port.parse().ok().map(|port| (host.clone(), port)),
         _ => None,
     }
-    .ok_or_else(|| unknown(&link, name, &[]))
+    .ok_or_else(|| unknown(link, name, &[]))
 }
 
 /// Asks a Sentinel; that it does not know the master is an error that names those that it knows.

@@ -96,6 +96,8 @@ impl Action for Sentinel {
 
 /// What one Sentinel said.
 struct Said {
+    /// The master that it names to clients: late in a failover already the new one.
+    names: String,
     master: HashMap<String, String>,
     replicas: Vec<HashMap<String, String>>,
     others: Vec<HashMap<String, String>>,
@@ -159,6 +161,7 @@ async fn ask_all(who: &Who, places: Vec<Address>, name: &str) -> Vec<Asked> {
 async fn ask(who: &Who, address: Address, name: &str) -> Result<Said, ActionError> {
     let mut link = Link::direct(who, address).await?;
     let master = ask_one(&mut link, &["SENTINEL", "MASTER", name]).await?;
+    let (host, port) = sentinel::master_of(&mut link, name).await?;
     let replicas = ask_one(&mut link, &["SENTINEL", "REPLICAS", name]).await?;
     let others = ask_one(&mut link, &["SENTINEL", "SENTINELS", name]).await?;
     let quorum = match link
@@ -172,6 +175,7 @@ async fn ask(who: &Who, address: Address, name: &str) -> Result<Said, ActionErro
         },
     };
     Ok(Said {
+        names: host_port(&host, port),
         master: map(master),
         replicas: maps(replicas),
         others: maps(others),
@@ -182,10 +186,6 @@ async fn ask(who: &Who, address: Address, name: &str) -> Result<Said, ActionErro
 fn place_of(server: &HashMap<String, String>) -> Option<(String, u16)> {
     let host = server.get("ip").filter(|host| !host.is_empty())?;
     Some((host.clone(), server.get("port")?.parse().ok()?))
-}
-
-fn named(said: &Said) -> Option<String> {
-    place_of(&said.master).map(|(host, port)| host_port(&host, port))
 }
 
 fn flags(server: &HashMap<String, String>) -> impl Iterator<Item = &str> {
@@ -207,7 +207,7 @@ fn summary(asked: &[Asked]) -> Value {
         .filter(|(_, said)| matches!(said, Err(error) if error.cause == Cause::Invalid))
         .count();
     let answered = answers.len() + strangers;
-    let mut masters: Vec<Option<String>> = answers.iter().map(|said| named(said)).collect();
+    let mut masters: Vec<&str> = answers.iter().map(|said| said.names.as_str()).collect();
     masters.dedup();
     let same = masters.len() == 1 && strangers == 0;
     let agree = match (same, answered == asked.len() && answered > 1) {
@@ -237,7 +237,7 @@ fn summary(asked: &[Asked]) -> Value {
         Ok(said) => json!({
             "node": place,
             "answers": true,
-            "master": named(said),
+            "master": said.names,
             "quorum_ok": said.quorum.is_ok(),
             "says": said.quorum.as_ref().err(),
         }),
@@ -278,9 +278,8 @@ mod tests {
             pairs.iter().map(pair).collect::<HashMap<_, _>>()
         };
         Said {
+            names: format!("{ip}:1"),
             master: fields(&[
-                ("ip", ip),
-                ("port", "1"),
                 ("flags", marks),
                 ("quorum", "2"),
                 ("num-other-sentinels", "2"),

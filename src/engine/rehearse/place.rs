@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::action::Target;
 use crate::runbook::TargetKind;
+use crate::runbook::address::{self, Several, Way};
 
 /// Where an address may lead. What a Redis address says of a database is not part of it.
 pub(super) struct Place {
@@ -75,6 +76,9 @@ fn server(target: &Target) -> Place {
         names: vec![name.to_owned()],
         file: None,
     };
+    if let Some(Ok(several)) = address::several(&target.url) {
+        return several_servers(&several);
+    }
     let Some((scheme, rest)) = url.split_once("://") else {
         return plain(url);
     };
@@ -128,6 +132,21 @@ fn server(target: &Target) -> Place {
             }
         }
     }
+    Place { names, file: None }
+}
+
+/// Each server that an address names may be the one that another address names alone. Which server
+/// Sentinels lead to is not known without asking them; what they watch is theirs alone.
+fn several_servers(several: &Several) -> Place {
+    let behind = match &several.way {
+        Way::Sentinel(master) => format!("/{master}"),
+        Way::Cluster => String::new(),
+    };
+    let places = several.hosts.iter();
+    let mut names: Vec<String> = places
+        .map(|(name, port)| format!("{}:{port}{behind}", host(name)))
+        .collect();
+    names.sort_unstable();
     Place { names, file: None }
 }
 
@@ -190,6 +209,16 @@ mod tests {
                 "redis://CACHE.example",
             ),
             (
+                Redis,
+                "redis+cluster://u:p@a:7000,b:7000",
+                "redis://B.:7000/0",
+            ),
+            (
+                Redis,
+                "redis+sentinel://a,b/m/1",
+                "rediss+sentinel://x:y@c:1,b:26379/m",
+            ),
+            (
                 Postgres,
                 "postgres://u@db/app",
                 "postgres://v@stage/x?host=db&dbname=app",
@@ -210,6 +239,7 @@ mod tests {
         for (kind, a, b) in [
             (Redis, "redis://mylocalhost", "redis://my127.0.0.1"),
             (Redis, "redis://cache:1", "redis://cache:2"),
+            (Redis, "redis+sentinel://a/m", "redis+sentinel://a/n"),
             (Postgres, "postgres://u@db/app", "postgres://u@db/other"),
         ] {
             assert!(!place(kind, a).is(&place(kind, b)), "{a} {b}");

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::place::Place;
 use crate::action::{Call, Target};
 use crate::runbook::TargetKind;
+use crate::runbook::address::several;
 use crate::runbook::model::Step;
 
 /// What a change touches.
@@ -145,6 +146,9 @@ fn database(target: &Target) -> i64 {
     let option = target.options.get("db");
     let option = option.and_then(|db| db.as_i64().or_else(|| db.as_str()?.parse().ok()));
     option.unwrap_or_else(|| {
+        if let Some(several) = several(&target.url) {
+            return several.ok().and_then(|several| several.db).unwrap_or(0);
+        }
         let url = target.url.split(['?', '#']).next().unwrap_or_default();
         let (_, path) = url.split_once("://").unwrap_or_default();
         let db = path.rsplit_once('/').map(|(_, db)| db);
