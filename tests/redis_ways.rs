@@ -360,7 +360,7 @@ async fn a_link_that_was_opened_ahead_is_no_way_to_a_demoted_master() {
 
 #[tokio::test]
 async fn the_sentinels_are_asked_one_by_one() {
-    let all = Watched::start();
+    let all = sentinel::shared();
     let seen = read("redis.sentinel", all.target()).await;
     promised("redis.sentinel", &seen);
     let master = format!("127.0.0.1:{}", all.servers[0].port);
@@ -374,6 +374,11 @@ async fn the_sentinels_are_asked_one_by_one() {
         })).collect::<Vec<_>>(),
     });
     assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn one_sentinel_names_the_others() {
+    let all = sentinel::shared();
     // one of them names the others
     let plain = || at(&format!("redis://127.0.0.1:{}", all.sentinels[0].port));
     let seen = run("redis.sentinel", json!({ "master": MASTER }), plain())
@@ -397,7 +402,12 @@ async fn the_sentinels_are_asked_one_by_one() {
     );
     let error = run("redis.sentinel", json!(MASTER), at(&all.servers[0].url(0))).await;
     assert!(error.unwrap_err().message.ends_with("is no sentinel"));
+}
 
+#[tokio::test]
+async fn sentinels_that_are_gone_take_the_quorum_with_them() {
+    let all = Watched::start();
+    let master = format!("127.0.0.1:{}", all.servers[0].port);
     all.sentinels[2].kill();
     let seen = read("redis.sentinel", all.target()).await;
     assert_eq!(
@@ -537,7 +547,8 @@ const SPREAD: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 #[tokio::test]
 async fn a_cluster_is_one_target() {
-    let all = cluster::shared();
+    // its keys are counted
+    let all = &Cluster::start();
     for key in SPREAD {
         assert_eq!(
             reply(json!({ "command": ["SET", key, key] }), all.target()).await,
@@ -559,6 +570,11 @@ async fn a_cluster_is_one_target() {
     assert_eq!(ports.len(), 3, "the keys are on all masters");
     assert_eq!(reply(json!("DBSIZE"), all.target()).await, SPREAD.len());
 
+    probed(all).await;
+}
+
+/// What the probes say of the cluster with the keys.
+async fn probed(all: &Cluster) {
     let stats = read("redis.stats", all.target()).await;
     promised("redis.stats", &stats);
     assert_eq!(
@@ -603,12 +619,18 @@ async fn a_cluster_is_one_target() {
         .map(|node| node["node"].as_str().unwrap())
         .collect();
     assert_eq!(named, places);
+}
 
+#[tokio::test]
+async fn other_probes_see_all_masters_too() {
+    let all = cluster::shared();
+    reply(json!({ "command": ["SET", "a", "a"] }), all.target()).await;
     let info = read("redis.info", all.target()).await;
     assert_eq!(
-        (&info["cluster_enabled"], &info["keyspace"]["db0"]["keys"]),
-        (&json!(1), &json!(6))
+        (&info["cluster_enabled"], &info["redis_mode"]),
+        (&json!(1), &json!("cluster"))
     );
+    assert!(info["keyspace"]["db0"]["keys"].as_i64().unwrap() > 0);
     assert!(info.get("tcp_port").is_none() && info["nodes"][1]["tcp_port"] == all.nodes[1].port);
 
     let seen = run("redis.replication", json!({ "replicas": 1 }), all.target())
@@ -673,6 +695,11 @@ async fn what_one_node_would_do_for_all_is_refused() {
             (Cause::Invalid, Outcome::NotApplied)
         );
     }
+}
+
+#[tokio::test]
+async fn a_command_for_all_is_not_sent_to_one_node() {
+    let all = cluster::shared();
     for (command, name) in [
         ("FLUSHDB", "FLUSHDB"),
         ("CONFIG SET maxmemory 1gb", "CONFIG SET"),
@@ -950,7 +977,11 @@ async fn a_slot_on_the_move_and_slots_without_a_node() {
     let replica = at(&format!("redis+cluster://127.0.0.1:{}", all.nodes[3].port));
     assert_eq!(reply(json!("SET again 1"), replica).await, "OK");
 
-    // both nodes of the last slots
+    lost(&all).await;
+}
+
+/// Both nodes of the last slots are gone.
+async fn lost(all: &Cluster) {
     all.nodes[5].kill();
     all.nodes[2].kill();
     eventually("the cluster sees that slots are lost", || {

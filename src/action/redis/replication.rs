@@ -108,7 +108,7 @@ async fn read(mut link: Link, wanted: Option<u32>) -> Result<Value, ActionError>
         node["node"] = json!(link.address.place);
         nodes.push(node);
     }
-    Ok(all(nodes))
+    Ok(all(&nodes))
 }
 
 /// What one server says.
@@ -179,7 +179,7 @@ fn furthest(list: &[Value], name: &str) -> Option<i64> {
 }
 
 /// All masters of a Cluster as one.
-fn all(nodes: Vec<Value>) -> Value {
+fn all(nodes: &[Value]) -> Value {
     let sum = |name: &str| -> Option<i64> { nodes.iter().map(|node| node[name].as_i64()).sum() };
     let enough: Option<Vec<bool>> = nodes.iter().map(|node| node["enough"].as_bool()).collect();
     let replicas: Vec<&Value> = nodes
@@ -192,8 +192,8 @@ fn all(nodes: Vec<Value>) -> Value {
         "connected": sum("connected"),
         "online": sum("online"),
         "enough": enough.map(|enough| enough.into_iter().all(|enough| enough)),
-        "max_lag_bytes": furthest(&nodes, "max_lag_bytes"),
-        "max_lag_s": furthest(&nodes, "max_lag_s"),
+        "max_lag_bytes": furthest(nodes, "max_lag_bytes"),
+        "max_lag_s": furthest(nodes, "max_lag_s"),
         "replicas": replicas,
         "offset": null,
         "master": null,

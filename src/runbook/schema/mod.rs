@@ -285,8 +285,18 @@ fn environment() -> Value {
     })
 }
 
+const REDIS_ADDRESS: &str = "redis://user:password@host:6379/0, unix:///path, \
+     redis+sentinel://user:password@host:26379,host:26379/MASTERNAME/0 or \
+     redis+cluster://user:password@host:7000,host:7000; rediss for TLS";
+
 fn target() -> Value {
-    let kinds = TargetKind::ALL.map(|kind| (kind.key().to_owned(), json!({ "type": "string" })));
+    let kinds = TargetKind::ALL.map(|kind| {
+        let schema = match kind {
+            TargetKind::Redis => json!({ "type": "string", "description": REDIS_ADDRESS }),
+            _ => json!({ "type": "string" }),
+        };
+        (kind.key().to_owned(), schema)
+    });
     let one_of: Vec<Value> = TargetKind::ALL
         .iter()
         .map(|kind| json!({ "required": [kind.key()] }))
