@@ -34,6 +34,7 @@ mod plan_way_back;
 mod preflight;
 mod readme;
 mod redis_ways;
+mod redis_probes;
 mod rehearse;
 mod rehearse_full;
 mod rehearse_world;

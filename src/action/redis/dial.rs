@@ -49,7 +49,10 @@ pub(super) async fn connect(address: &Address) -> Result<Opened, ActionError> {
     }
 }
 
-async fn resolve(address: &Address, port: u16) -> Result<Vec<std::net::SocketAddr>, ActionError> {
+pub(super) async fn resolve(
+    address: &Address,
+    port: u16,
+) -> Result<Vec<std::net::SocketAddr>, ActionError> {
     let unknown = || trouble::no_such_host(&address.peer, &address.host);
     let found: Vec<_> = tokio::net::lookup_host((address.host.as_str(), port))
         .await

@@ -14,6 +14,7 @@ use super::trouble::Effect;
 /// Commands that look at the server or the connection; with their subcommands, where they have some.
 /// A server does not flag these `readonly`, because they read no key.
 const LOOKS: &[(&str, &[&str])] = &[
+    ("ACL", &["DRYRUN", "GETUSER", "USERS", "WHOAMI"]),
     ("CLIENT", &["GETNAME", "ID", "INFO", "LIST"]),
     ("CLUSTER", &["INFO", "MYID", "NODES", "SHARDS", "SLOTS"]),
     ("COMMAND", &["COUNT", "DOCS", "INFO", "LIST"]),
@@ -158,6 +159,11 @@ mod tests {
             "FCALL_RO x 0",
             "COMMAND",
             "SLOWLOG RESET",
+            "ACL SETUSER x",
+            "ACL LOG RESET",
+            "MONITOR",
+            "PUBLISH a b",
+            "SUBSCRIBE a",
             "PFCOUNT a",
             "SELECT 1",
             "TOUCH a",

@@ -13,6 +13,7 @@ mod argv;
 mod backup;
 mod client;
 mod cluster;
+mod clients;
 mod command;
 mod config;
 mod delete;
@@ -22,15 +23,23 @@ mod fence;
 mod flush;
 mod glob;
 mod info;
+mod keys;
+mod latency;
 mod meter;
 mod open;
 mod replication;
+mod monitor;
+mod pubsub;
+mod raw;
 mod reply;
 mod restore;
+mod rights;
 mod roundtrip;
 mod sentinel;
 mod sentinels;
 mod spread;
+mod security;
+mod slowlog;
 mod stats;
 mod trouble;
 
@@ -51,6 +60,13 @@ pub const ACTIONS: &[&dyn Action] = &[
     &stats::Stats,
     &replication::Replication,
     &sentinels::Sentinel,
+    &keys::Keys,
+    &latency::Latency,
+    &slowlog::Slowlog,
+    &clients::Clients,
+    &monitor::Monitor,
+    &pubsub::Pubsub,
+    &security::Security,
     &roundtrip::Roundtrip,
     &config::ConfigGet,
     &config::Config,

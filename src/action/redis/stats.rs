@@ -1,6 +1,6 @@
 //! `redis.stats`: the figures that people look at, under stable names; also a good snapshot.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -10,14 +10,41 @@ use serde_json::{Map, Value, json};
 use super::client::Link;
 use super::trouble::Effect;
 use super::{info, spread};
+use crate::action::pause::{Stopwatch, sleep};
 use crate::action::{Action, ActionError, Call, Context, ReadContext, Rehearsed, params};
 use crate::runbook::catalog::always_reading;
+use crate::runbook::units::Span;
 use crate::runbook::{Spec, TargetKind};
 
-/// Nothing to choose.
+/// The longest interval.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Whether to look twice.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Params {}
+struct Params {
+    /// Look twice, so far apart, up to 60s: for rates over that interval.
+    #[serde(default)]
+    over: Option<Span>,
+}
+
+impl Params {
+    fn fit(&self) -> Result<(), String> {
+        match self.over {
+            Some(Span(over)) if over.is_zero() || over > LONGEST => {
+                Err("`over` is up to 60s".into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn checked(call: &Call) -> Result<Params, ActionError> {
+    let params: Params = params(&SPEC, call)?;
+    let wrong = |why| ActionError::invalid(format!("`redis.stats`: {why}"));
+    params.fit().map_err(wrong)?;
+    Ok(params)
+}
 
 /// The action.
 pub(super) struct Stats;
@@ -25,6 +52,10 @@ pub(super) struct Stats;
 static SPEC: Spec = Spec {
     targets: &[TargetKind::Redis],
     class: always_reading,
+    sense: |params| match serde_json::from_value::<Params>(params.clone()) {
+        Ok(params) => params.fit(),
+        Err(_) => Ok(()),
+    },
     results: &[
         (
             "hit_rate",
@@ -61,7 +92,22 @@ static SPEC: Spec = Spec {
             "fragmentation",
             "memory taken from the system / memory in use",
         ),
-        ("ops_per_sec", "commands per second now"),
+        (
+            "ops_per_sec",
+            "commands per second: over the interval with `over`, else as the server has it now",
+        ),
+        (
+            "evictions_per_sec",
+            "keys thrown out per second over the interval; null without `over`",
+        ),
+        (
+            "hit_rate_now",
+            "hits / lookups in the interval, 0 to 1; null without `over`, or when there were no lookups",
+        ),
+        (
+            "cpu",
+            "processor time the server used / time, over the interval: 1 is one core; null without `over`",
+        ),
         ("role", "master or replica"),
         ("redis_version", "such as 7.0.15"),
         ("run_id", "the identity of this server process"),
@@ -92,50 +138,123 @@ impl Action for Stats {
     }
 
     async fn execute(&self, cx: &Context, call: &Call) -> Result<Value, ActionError> {
-        let Params {} = params(&SPEC, call)?;
-        read(Link::open(cx, call).await?).await
+        let params = checked(call)?;
+        read(Link::open(cx, call).await?, &params).await
     }
 
     async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
-        let Params {} = params(&SPEC, call)?;
+        let params = checked(call)?;
         let link = Link::open_reading(cx, call).await?;
-        read(link).await.map(Rehearsed::Read)
+        read(link, &params).await.map(Rehearsed::Read)
     }
 }
 
-async fn read(mut link: Link) -> Result<Value, ActionError> {
-    if !link.in_cluster() {
-        let (info, latency_ms) = one(&mut link).await?;
-        let mut found = figures(&info, link.address.db, latency_ms);
+async fn read(link: Link, params: &Params) -> Result<Value, ActionError> {
+    let in_cluster = link.in_cluster();
+    let db = link.address.db;
+    let mut links = match in_cluster {
+        true => link.masters().await?,
+        false => vec![link],
+    };
+    let before = all(&mut links).await?;
+    let began = Stopwatch::start();
+    let (after, rates) = match params.over {
+        None => (before, None),
+        Some(Span(over)) => {
+            sleep(over).await;
+            let span = began.elapsed();
+            let after = all(&mut links).await?;
+            let rates = Rates::of_nodes(&before, &after, span);
+            (after, Some(rates))
+        }
+    };
+    let slowest = after.iter().map(|(_, ms)| *ms).fold(0.0, f64::max);
+    if !in_cluster {
+        let mut found = figures(&after[0].0, db, slowest, rates.as_ref());
         found["nodes"] = Value::Null;
         return Ok(found);
     }
-    let mut infos = Vec::new();
-    let mut nodes = Vec::new();
-    let mut slowest: f64 = 0.0;
-    for mut link in link.masters().await? {
-        let (info, latency_ms) = one(&mut link).await?;
-        let mut node = figures(&info, 0, latency_ms);
+    let nodes = after.iter().zip(&links).map(|((info, ms), link)| {
+        let mut node = figures(info, 0, *ms, None);
         node["node"] = json!(link.address.place);
-        nodes.push(node);
-        infos.push(info);
-        slowest = slowest.max(latency_ms);
-    }
-    let all = spread::merged(&infos);
-    let mut found = figures(&all, 0, slowest);
+        node
+    });
+    let nodes: Vec<Value> = nodes.collect();
+    let infos: Vec<Map<String, Value>> = after.into_iter().map(|(info, _)| info).collect();
+    let whole = spread::merged(&infos);
+    let mut found = figures(&whole, 0, slowest, rates.as_ref());
     let youngest = nodes.iter().map(|node| node["uptime_s"].as_i64()).min();
     found["uptime_s"] = json!(youngest.flatten());
-    found["fragmentation"] = share(int(&all, "used_memory_rss"), int(&all, "used_memory"));
+    found["fragmentation"] = share(int(&whole, "used_memory_rss"), int(&whole, "used_memory"));
     found["nodes"] = Value::Array(nodes);
     Ok(found)
 }
 
-/// INFO of one server, and how long a PING took.
-async fn one(link: &mut Link) -> Result<(Map<String, Value>, f64), ActionError> {
-    let started = Instant::now();
-    link.ask(Effect::Reads, &["PING"]).await?;
-    let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
-    Ok((info::read(link, &[]).await?, latency_ms))
+/// INFO of a server, and how many milliseconds a PING took.
+type Seen = (Map<String, Value>, f64);
+
+/// What each server says.
+async fn all(links: &mut [Link]) -> Result<Vec<Seen>, ActionError> {
+    let mut seen = Vec::with_capacity(links.len());
+    for link in links {
+        let started = Instant::now();
+        link.ask(Effect::Reads, &["PING"]).await?;
+        let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
+        seen.push((info::read(link, &[]).await?, latency_ms));
+    }
+    Ok(seen)
+}
+
+/// What happened in an interval, per second of it; unknown where a counter went back, as after
+/// CONFIG RESETSTAT or a restart.
+#[derive(Default)]
+struct Rates {
+    ops: Option<f64>,
+    evictions: Option<f64>,
+    hit_rate: Option<f64>,
+    cpu: Option<f64>,
+}
+
+impl Rates {
+    /// Over all servers; unknown where one of them is another process than before.
+    fn of_nodes(before: &[Seen], after: &[Seen], span: Duration) -> Self {
+        let same = |((before, _), (after, _)): (&Seen, &Seen)| before.get("run_id") == after.get("run_id");
+        if !before.iter().zip(after).all(same) {
+            return Self::default();
+        }
+        let whole = |seen: &[Seen]| match seen {
+            [(one, _)] => one.clone(),
+            many => {
+                let infos: Vec<_> = many.iter().map(|(info, _)| info.clone()).collect();
+                spread::merged(&infos)
+            }
+        };
+        Self::between(&whole(before), &whole(after), span)
+    }
+
+    fn between(before: &Map<String, Value>, after: &Map<String, Value>, span: Duration) -> Self {
+        let span = span.as_secs_f64();
+        if span <= 0.0 {
+            return Self::default();
+        }
+        let grown = |name: &str| {
+            let number = |info: &Map<String, Value>| info.get(name).and_then(Value::as_f64);
+            let grown = number(after)? - number(before)?;
+            (grown >= 0.0).then_some(grown)
+        };
+        let lookups = grown("keyspace_hits").zip(grown("keyspace_misses"));
+        Self {
+            // the first INFO counts itself once it is answered
+            ops: grown("total_commands_processed").map(|ops| (ops - 1.0).max(0.0) / span),
+            evictions: grown("evicted_keys").map(|keys| keys / span),
+            hit_rate: lookups
+                .filter(|(hits, misses)| hits + misses > 0.0)
+                .map(|(hits, misses)| hits / (hits + misses)),
+            cpu: grown("used_cpu_sys")
+                .zip(grown("used_cpu_user"))
+                .map(|(system, user)| (system + user) / span),
+        }
+    }
 }
 
 /// `master` or `replica`, from INFO.
@@ -160,7 +279,12 @@ fn share(part: Option<i64>, whole: Option<i64>) -> Value {
     }
 }
 
-fn figures(info: &Map<String, Value>, db: i64, latency_ms: f64) -> Value {
+fn figures(
+    info: &Map<String, Value>,
+    db: i64,
+    latency_ms: f64,
+    rates: Option<&Rates>,
+) -> Value {
     let int = |name: &str| int(info, name);
     let text = |name: &str| info.get(name).cloned().unwrap_or(Value::Null);
     let float = |name: &str| info.get(name).and_then(Value::as_f64);
@@ -188,7 +312,13 @@ fn figures(info: &Map<String, Value>, db: i64, latency_ms: f64) -> Value {
         "evicted_keys": int("evicted_keys"),
         "expired_keys": int("expired_keys"),
         "fragmentation": float("mem_fragmentation_ratio"),
-        "ops_per_sec": float("instantaneous_ops_per_sec"),
+        "ops_per_sec": match rates {
+            Some(rates) => rates.ops,
+            None => float("instantaneous_ops_per_sec"),
+        },
+        "evictions_per_sec": rates.and_then(|rates| rates.evictions),
+        "hit_rate_now": rates.and_then(|rates| rates.hit_rate),
+        "cpu": rates.and_then(|rates| rates.cpu),
         "role": role(info),
         "redis_version": text("redis_version"),
         "run_id": text("run_id"),
@@ -203,12 +333,40 @@ mod tests {
 
     #[test]
     fn no_lookups_is_not_a_rate() {
-        let none = figures(&Map::new(), 0, 1.0);
+        let none = figures(&Map::new(), 0, 1.0, None);
         assert_eq!(none["hit_rate"], Value::Null);
         assert_eq!(none["memory_share"], Value::Null);
         let info = json!({ "keyspace_hits": 3, "keyspace_misses": 1, "role": "slave" });
-        let some = figures(info.as_object().unwrap(), 0, 1.0);
+        let some = figures(info.as_object().unwrap(), 0, 1.0, None);
         assert_eq!(some["hit_rate"], json!(0.75));
         assert_eq!(some["role"], json!("replica"));
+    }
+
+    #[test]
+    fn rates_are_of_what_grew() {
+        let info = |fields: Value| match fields {
+            Value::Object(map) => map,
+            _ => unreachable!("an object"),
+        };
+        let before = info(json!({
+            "run_id": "a", "total_commands_processed": 101, "evicted_keys": 10, "keyspace_hits": 5,
+            "keyspace_misses": 5, "used_cpu_sys": 1.5, "used_cpu_user": 1.0
+        }));
+        let after = info(json!({
+            "run_id": "a", "total_commands_processed": 202, "evicted_keys": 30, "keyspace_hits": 8,
+            "keyspace_misses": 6, "used_cpu_sys": 1.75, "used_cpu_user": 1.25
+        }));
+        let two = Duration::from_secs(2);
+        let rates = Rates::between(&before, &after, two);
+        assert_eq!((rates.ops, rates.evictions), (Some(50.0), Some(10.0)));
+        assert_eq!((rates.hit_rate, rates.cpu), (Some(0.75), Some(0.25)));
+        let idle = Rates::between(&before, &before, two);
+        assert_eq!((idle.hit_rate, idle.evictions), (None, Some(0.0)));
+        let reset = Rates::between(&after, &before, two);
+        assert_eq!((reset.ops, reset.hit_rate), (None, None));
+        let mut other = after;
+        other.insert("run_id".into(), json!("b"));
+        let restarted = Rates::of_nodes(&[(before, 0.0)], &[(other, 0.0)], two);
+        assert_eq!((restarted.ops, restarted.cpu), (None, None));
     }
 }
