@@ -277,6 +277,19 @@ phases:
       - { id: info, redis.info: {}, target: cache, tolerate: true }
       - { id: replication, redis.replication: {}, target: cache, tolerate: true }
       - { id: watchers, redis.sentinel: {}, target: watched, tolerate: true }
+      - { id: slow-on, redis.config: { set: { slowlog-log-slower-than: "0" } }, target: cache, undo: none }
+      - { id: slow-one, redis: { command: [SETEX, "key:1", "60", "${{ inputs.word }}"] }, target: cache, undo: none }
+      - { id: slow-odd, redis: { command: ["${{ inputs.word }}", "${{ inputs.word }}"] }, target: cache, tolerate: true, undo: none }
+      - { id: slowlog, redis.slowlog: {}, target: cache }
+      - { id: keys, redis.keys: {}, target: cache }
+      - { id: keys-wrong, redis.keys: {}, target: wrong, tolerate: true }
+      - { id: latency, redis.latency: { n: 3 }, target: cache }
+      - { id: clients, redis.clients: {}, target: cache }
+      - { id: monitor, redis.monitor: { for: 100ms }, target: cache }
+      - { id: monitor-wants, redis.monitor: { for: 100ms, want: "${{ inputs.word }}" }, target: cache, tolerate: true }
+      - { id: pubsub, redis.pubsub: {}, target: cache }
+      - { id: security, redis.security: {}, target: cache }
+      - { id: security-wrong, redis.security: { commands: ["${{ inputs.word }}"] }, target: cache, tolerate: true }
       - { id: sql, sql: { query: "select $1::text as v", args: ["${{ inputs.word }}"] }, target: db, expect: "result.row_count == 1", outputs: { v: "result.rows[0].v" } }
       - { id: sql-fails, sql: { query: "select $1::int as v", args: ["${{ inputs.word }}"] }, target: db, tolerate: true }
       - { id: sql-raises, sql: { execute: "do $$ begin raise exception 'no: %', current_setting('app.word'); end $$" }, target: db, tolerate: true, undo: none }

@@ -127,9 +127,8 @@ fn all_of_them_only_read() {
 }
 
 #[tokio::test]
-async fn keys_are_counted_by_prefix_type_and_time_to_live() {
-    let db = own_db();
-    let (server, at) = (shared(), || shared().target(db));
+async fn an_empty_database_has_no_shares_and_no_times() {
+    let at = || shared().target(own_db());
     let empty = found("redis.keys", json!({}), at()).await;
     assert_eq!(
         (&empty["keys"], &empty["bytes"], &empty["dbsize"]),
@@ -144,7 +143,12 @@ async fn keys_are_counted_by_prefix_type_and_time_to_live() {
         (&empty["ttl_s"], &empty["by_prefix"]),
         (&Value::Null, &json!({}))
     );
+}
 
+#[tokio::test]
+async fn keys_are_counted_by_prefix_type_and_time_to_live() {
+    let db = own_db();
+    let (server, at) = (shared(), || shared().target(db));
     for n in 0..300 {
         server.ask::<()>(db, &["SET", &format!("s:{n}"), "v", "EX", "1000"]);
     }
@@ -292,20 +296,16 @@ async fn keys_that_stay_are_counted_once_while_the_table_shrinks() {
 
 #[tokio::test]
 async fn a_key_that_is_named_twice_counts_once_and_one_that_ended_does_not() {
-    // the same five commands each time: what is asked about `a`, `b` and `a` again
-    let server = Resp::serve(|command| match command.split(' ').next().unwrap() {
+    // each is one batch: `a` and `b` are named, then `a` again with `c`, which is gone when asked about
+    let server = Resp::serve(|batch| match batch {
         "DBSIZE" => Then::Say(":2\r\n"),
-        "SCAN" if command.contains("SCAN 0 ") => {
-            Then::Say("*2\r\n$1\r\n7\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n")
-        }
-        "SCAN" => Then::Say("*2\r\n$1\r\n0\r\n*2\r\n$1\r\na\r\n$1\r\nc\r\n"),
-        "PTTL" if command.ends_with('c') => Then::Say(":-2\r\n"),
-        "PTTL" => Then::Say(":-1\r\n"),
-        "TYPE" if command.ends_with('c') => Then::Say("+none\r\n"),
-        "TYPE" => Then::Say("+string\r\n"),
-        "MEMORY" if command.ends_with('c') => Then::Say("$-1\r\n"),
-        "MEMORY" => Then::Say(":50\r\n"),
-        _ => Then::Say("-ERR what\r\n"),
+        "SCAN 0 COUNT 100" => Then::Say("*2\r\n$1\r\n7\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n"),
+        batch if batch.starts_with("PTTL a TYPE a MEMORY USAGE a PTTL b ") => Then::Say(
+            ":-1\r\n+string\r\n:50\r\n:-1\r\n+string\r\n:50\r\n\
+             *2\r\n$1\r\n0\r\n*2\r\n$1\r\na\r\n$1\r\nc\r\n",
+        ),
+        "PTTL c TYPE c MEMORY USAGE c" => Then::Say(":-2\r\n+none\r\n$-1\r\n"),
+        _ => Then::Reset,
     });
     let at = target(TargetKind::Redis, &server.url);
     let all = found("redis.keys", json!({}), at).await;
@@ -381,7 +381,7 @@ async fn latency_is_of_all_pings() {
     assert!(ms("p50_ms") <= ms("p95_ms") && ms("p95_ms") <= ms("p99_ms"));
     assert!(ms("p99_ms") <= ms("max_ms") && ms("mean_ms") <= ms("max_ms"));
     assert_eq!(
-        found("redis.latency", json!(3), at.clone()).await["samples"],
+        found("redis.latency", json!({ "n": 3 }), at.clone()).await["samples"],
         3
     );
     let error = run("redis.latency", json!({ "n": 0 }), at)
@@ -522,7 +522,7 @@ async fn clients_are_folded_by_what_they_do() {
 async fn the_monitor_sees_what_is_wanted_and_keeps_no_values() {
     let server = Server::start(&[]);
     let key = "cache:1:v2:cacheops:a";
-    let traffic = Traffic::of(&server, 3, &[&["SET", key, "canary-value"], &["GET", key]]);
+    let _traffic = Traffic::of(&server, 3, &[&["SET", key, "canary-value"], &["GET", key]]);
     let _other = Traffic::of(&server, 4, &[&["GET", "elsewhere"]]);
     let want = r#"^"(SET|GET)" "cache:[0-9]+:v[0-9]+:cacheops:"#;
     let seen = found(
@@ -560,7 +560,14 @@ async fn the_monitor_sees_what_is_wanted_and_keeps_no_values() {
     )
     .await;
     assert_eq!(all["other_dbs"], 0);
+}
 
+#[tokio::test]
+async fn a_monitor_fails_on_what_is_denied_or_missing() {
+    let server = Server::start(&[]);
+    let key = "cache:1:v2:cacheops:a";
+    let traffic = Traffic::of(&server, 3, &[&["SET", key, "canary-value"]]);
+    let _other = Traffic::of(&server, 4, &[&["GET", "elsewhere"]]);
     // each wanted pattern has to be there
     let params = json!({ "for": "100ms", "want": ["cacheops", "elsewhere"] });
     let error = run("redis.monitor", params, server.target(3))
@@ -960,7 +967,7 @@ async fn a_rehearsal_really_reads() {
     server.ask::<()>(0, &["SET", "a:1", "v"]);
     for (key, params, field, expected) in [
         ("redis.keys", json!({}), "keys", json!(1)),
-        ("redis.latency", json!(5), "samples", json!(5)),
+        ("redis.latency", json!({ "n": 5 }), "samples", json!(5)),
         ("redis.slowlog", json!({}), "count", json!(0)),
         ("redis.clients", json!("nobody"), "count", json!(0)),
         (

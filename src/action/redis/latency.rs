@@ -49,7 +49,6 @@ pub(super) struct Latency;
 
 static SPEC: Spec = Spec {
     targets: &[TargetKind::Redis],
-    short: Some("n"),
     class: always_reading,
     sense: |params| match serde_json::from_value::<Params>(params.clone()) {
         Ok(params) => params.fit(),
@@ -68,12 +67,7 @@ static SPEC: Spec = Spec {
 };
 
 fn checked(call: &Call) -> Result<Params, ActionError> {
-    let mut call = call.clone();
-    // the short form is a number
-    if let Some(n) = call.params.as_u64() {
-        call.params = json!({ "n": n });
-    }
-    let params: Params = params(&SPEC, &call)?;
+    let params: Params = params(&SPEC, call)?;
     let wrong = |why| ActionError::invalid(format!("`redis.latency`: {why}"));
     params.fit().map_err(wrong)?;
     Ok(params)

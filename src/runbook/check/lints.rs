@@ -1,10 +1,14 @@
 //! Lints: what can run, and what the author will wish to have thought of at 2 AM.
 
 use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::Value;
 
 use super::super::catalog::Class;
 use super::super::diagnostic::{Diagnostic, Problems};
 use super::super::model::{Items, OutputDef, Probe, Runbook, Step, Undo};
+use super::super::units::Span;
 use crate::expr::Expr;
 
 /// Adds lints.
@@ -13,6 +17,7 @@ pub(super) fn check(runbook: &Runbook, problems: &mut Problems) {
         if step.changes() {
             changing_step(step, problems);
         }
+        long_monitor(step, problems);
     }
     lonely_phases(runbook, problems);
     unused(runbook, problems);
@@ -63,6 +68,26 @@ fn changing_step(step: &Step, problems: &mut Problems) {
     );
     let found = Diagnostic::warning(code, step.id.span, message);
     problems.push(hits.fold(found, |found, (.., help)| found.help(*help)));
+}
+
+/// MONITOR slows a server for as long as it is on, so it should not be on for long.
+fn long_monitor(step: &Step, problems: &mut Problems) {
+    const LONG: Duration = Duration::from_secs(10);
+    if step.action.key.as_str() != "redis.monitor" {
+        return;
+    }
+    let written = step.action.params.as_written();
+    let span = written.get("for").and_then(Value::as_str);
+    if let Some(span) = span.and_then(|text| Span::parse(text).ok())
+        && span.0 > LONG
+    {
+        let message = format!(
+            "step `{}` slows the server by up to half for {span}: so does MONITOR",
+            *step.id
+        );
+        let found = Diagnostic::warning("L120", step.id.span, message);
+        problems.push(found.help("`for: 10s` or less; a busy server shows enough in a second"));
+    }
 }
 
 /// A phase beside all others is most often a forgotten `needs`; one that is never entered, a slip.

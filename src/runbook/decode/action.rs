@@ -10,7 +10,7 @@ use super::fields::{Cx, Fields, inside};
 use crate::expr::{self, Template};
 
 /// Actions of the language that are not built yet; refused by name rather than as unknown.
-const LATER: &[&str] = &["redis.monitor", "http.sample", "prometheus.query"];
+const LATER: &[&str] = &["http.sample", "prometheus.query"];
 
 /// The one action among the keys that nobody has asked for. Without one it is [`unread`], so that
 /// the rest of the step is still looked at.
