@@ -27,6 +27,8 @@ command -v cc >/dev/null 2>&1 || need build-essential
 command -v redis-server >/dev/null 2>&1 || need redis-server
 has_postgres || need postgresql
 has_mariadb || need mariadb-server
+command -v prometheus >/dev/null 2>&1 || need prometheus
+command -v prometheus-redis-exporter >/dev/null 2>&1 || need prometheus-redis-exporter
 command -v openssl >/dev/null 2>&1 || need openssl
 command -v ssh-keygen >/dev/null 2>&1 || need openssh-client
 command -v chromium >/dev/null 2>&1 || need chromium

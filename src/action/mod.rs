@@ -5,14 +5,18 @@
 //! the effect. Retry, expectations and rollback are decided elsewhere.
 
 pub mod context;
+pub mod disk;
 pub mod env;
 pub mod error;
 pub mod file;
 pub mod gate;
 pub mod http;
 pub mod log;
+mod measure;
 pub mod notify;
 pub mod pause;
+pub mod process;
+pub mod prometheus;
 pub mod reach;
 pub mod redis;
 pub mod registry;

@@ -7,12 +7,15 @@ use crate::runbook::Catalog;
 
 /// Each family's actions.
 const FAMILIES: &[&[&dyn Action]] = &[
+    super::disk::ACTIONS,
     super::env::ACTIONS,
     super::file::ACTIONS,
     super::gate::ACTIONS,
     super::http::ACTIONS,
     super::log::ACTIONS,
     super::notify::ACTIONS,
+    super::process::ACTIONS,
+    super::prometheus::ACTIONS,
     super::redis::ACTIONS,
     super::shell::ACTIONS,
     super::snapshot::ACTIONS,

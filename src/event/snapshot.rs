@@ -33,6 +33,7 @@ pub const MEASURED: &[&str] = &[
     "duration_ms",
     "date",
     "uptime_s",
+    "age_s",
 ];
 
 /// When a set of snapshots was taken.

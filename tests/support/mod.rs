@@ -10,6 +10,7 @@ pub mod keys;
 pub mod mariadb;
 pub mod ports;
 pub mod postgres;
+pub mod prometheus;
 pub mod redis;
 pub mod resp;
 pub mod sentinel;

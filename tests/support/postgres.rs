@@ -66,6 +66,27 @@ impl Postgres {
                 .arg("-D")
                 .arg(&data),
         );
+        Self::serve(&home, settings)
+    }
+
+    /// A standby that follows this one.
+    pub fn standby(&self) -> Self {
+        let home = Home::new("postgres");
+        let port = self.port.to_string();
+        done(
+            home.command(programs().join("pg_basebackup"))
+                .args(["-h", "127.0.0.1", "-U", "ferry", "-p", &port])
+                .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
+                .arg("-D")
+                .arg(home.dir.join("data"))
+                .env("PGPASSWORD", PASSWORD),
+        );
+        Self::serve(&home, &[])
+    }
+
+    fn serve(home: &Home, settings: &[&str]) -> Self {
+        let bin = programs();
+        let data = home.dir.join("data");
         let port = ports::free();
         let mut args = vec!["-D".to_owned(), data.display().to_string()];
         args.extend(["-h", "127.0.0.1", "-p"].map(str::to_owned));

@@ -40,6 +40,10 @@ pub static SPEC: Spec = Spec {
             "modified",
             "when it was last written, in seconds since the Unix epoch",
         ),
+        (
+            "age_s",
+            "seconds since it was last written; below zero when its time is ahead of this clock",
+        ),
         ("sha256", "the hash of its content"),
     ],
     ..Spec::of::<Params>(
@@ -97,6 +101,7 @@ fn stat(live: &Live, cwd: &std::path::Path, path: &str) -> Result<Value, ActionE
         "bytes": found.bytes,
         "mode": found.owner.shown(),
         "modified": modified,
+        "age_s": jiff::Timestamp::now().as_duration().as_secs_f64() - modified,
         "sha256": found.sha256,
     }))
 }

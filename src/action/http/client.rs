@@ -43,13 +43,22 @@ impl Pool {
         if let Some(client) = clients.get(way) {
             return Ok(client.clone());
         }
-        let client = build(way)?;
+        let client = build(way, 0)?;
         clients.insert(way.clone(), client.clone());
         Ok(client)
     }
 }
 
-fn build(way: &Way) -> Result<Client, String> {
+/// A client of its own that keeps up to `idle` connections open between requests: for samples, which
+/// are about answers and not about connecting.
+///
+/// # Errors
+/// In words, when the roots cannot be read.
+pub fn keeping(way: &Way, idle: usize) -> Result<Client, String> {
+    build(way, idle)
+}
+
+fn build(way: &Way, idle: usize) -> Result<Client, String> {
     // an error only says that a provider is installed already
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -59,7 +68,7 @@ fn build(way: &Way) -> Result<Client, String> {
         .retry(reqwest::retry::never())
         .user_agent(concat!("ferry/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(way.connect_timeout)
-        .pool_max_idle_per_host(0)
+        .pool_max_idle_per_host(idle)
         .http1_only()
         .dns_resolver(Vetting {
             allow_hosts: way.allow_hosts.clone(),

@@ -97,6 +97,28 @@ async fn within(left: Duration, pool: &Pool, request: &Request) -> Result<Answer
     })
 }
 
+/// Refuses what is not dialled; names are judged by the resolver, on what is then dialled.
+///
+/// # Errors
+/// Why not, with the outcome `so_far`.
+pub fn vet(request: &Request, url: &Url, so_far: Outcome) -> Result<(), ActionError> {
+    let place = request.place(url);
+    let refuse = |why: &str| ActionError::new(Cause::Denied, so_far, format!("{place}: {why}"));
+    web(url).map_err(|why| refuse(&why))?;
+    let host = url.host_str().unwrap_or_default();
+    let literal = host.trim_start_matches('[').trim_end_matches(']').parse();
+    let Ok(address) = literal else {
+        return Ok(());
+    };
+    match client::forbidden(address) {
+        Some(what) if !client::allowed(host, &request.allow_hosts) => {
+            let error = refuse(&format!("refused to dial {address}, {what}"));
+            Err(error.hint("list the host in the target's `allow_hosts` if it is meant"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What is known when the request may have left.
 pub fn after_send(request: &Request) -> Outcome {
     if request.changing {
@@ -164,22 +186,8 @@ impl Hops<'_> {
         })
     }
 
-    /// Refuses what is not dialled; names are judged by the resolver, on what is then dialled.
     fn vet(&self) -> Result<(), ActionError> {
-        let refuse = |why: &str| self.error(Cause::Denied, self.so_far(), why);
-        web(&self.url).map_err(|why| refuse(&why))?;
-        let host = self.url.host_str().unwrap_or_default();
-        let literal = host.trim_start_matches('[').trim_end_matches(']').parse();
-        let Ok(address) = literal else {
-            return Ok(());
-        };
-        match client::forbidden(address) {
-            Some(what) if !client::allowed(host, &self.request.allow_hosts) => {
-                let error = refuse(&format!("refused to dial {address}, {what}"));
-                Err(error.hint("list the host in the target's `allow_hosts` if it is meant"))
-            }
-            _ => Ok(()),
-        }
+        vet(self.request, &self.url, self.so_far())
     }
 
     /// What is known before this hop's request has left.

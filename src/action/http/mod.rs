@@ -2,14 +2,16 @@
 //!
 //! [`Http`] is the action; the parts are what an author writes (`params`), the request made of it
 //! (`request`), who may be dialled (`client`), the exchange with its redirects (`exchange`) and what
-//! the answer means (`judge`). Nothing here retries.
+//! the answer means (`judge`). `http.sample` asks the same many times ([`Sample`]). Nothing here retries.
 
+mod ask;
 mod client;
 mod exchange;
 mod json;
 mod judge;
 mod params;
 mod request;
+mod sample;
 mod tell;
 mod words;
 
@@ -19,12 +21,14 @@ use serde_json::Value;
 use super::{Action, ActionError, Call, Context, ReadContext, Rehearsed, Simulated};
 use crate::runbook::{Spec, TargetKind};
 
+pub(super) use ask::{Asker, get_json};
 pub use client::Pool;
 pub use params::Params;
+pub use sample::Sample;
 pub use tell::tell;
 
 /// The actions of this folder.
-pub const ACTIONS: &[&dyn Action] = &[&Http];
+pub const ACTIONS: &[&dyn Action] = &[&Http, &Sample];
 
 /// One HTTP request.
 pub struct Http;

@@ -12,7 +12,7 @@ use crate::runbook::Class;
 use crate::runbook::de::is_hole;
 
 /// One HTTP request. Exactly one of the methods, or `request`, says what is asked for.
-#[derive(serde::Deserialize, JsonSchema)]
+#[derive(Default, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
     /// Method and path in one, such as `GET /health`; the short form sets it

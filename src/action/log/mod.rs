@@ -1,9 +1,12 @@
-//! `log.scan`: what a log has said since the phase began. Reads only, with bounded memory.
+//! `log.scan`: what a log has said since the phase began. Reads only, with bounded memory. `log.rate`
+//! ([`Rate`]) is how often it says something.
 //!
 //! [`Scan`] fails when a denied pattern matched or a wanted one is missing, with the lines as
 //! evidence. How lines get their time is in `stamp`, how files are read (also rotated ones) in `read`.
 
+mod rate;
 mod read;
+mod recent;
 mod rehearse;
 mod stamp;
 
@@ -26,8 +29,10 @@ use crate::runbook::catalog::always_reading;
 use crate::runbook::de::is_hole;
 use crate::runbook::units::Span;
 
+pub use rate::Rate;
+
 /// The actions of this folder.
-pub const ACTIONS: &[&dyn Action] = &[&Scan];
+pub const ACTIONS: &[&dyn Action] = &[&Rate, &Scan];
 
 /// Scans a log.
 pub struct Scan;

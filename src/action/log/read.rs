@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
+use super::recent::{self, Seen, Times};
 use super::stamp::{self, Shape};
 use crate::action::ActionError;
 use crate::action::file::Live;
@@ -25,6 +26,9 @@ const PROBE: u64 = 1 << 20;
 pub enum From {
     /// At that time, in seconds since the Unix epoch.
     Time(f64),
+    /// The same, in a file of which the end alone may be worth reading: one whose lines stand about in
+    /// the order of their times.
+    Recent(f64),
     /// At that byte.
     Offset(u64),
 }
@@ -42,6 +46,7 @@ pub struct Reading<'a> {
     pub rotated: bool,
     pub next_offset: u64,
     pub notes: Vec<String>,
+    times: Seen,
 }
 
 /// Which lines count.
@@ -68,7 +73,13 @@ impl<'a> Reading<'a> {
             rotated: false,
             next_offset: 0,
             notes: Vec::new(),
+            times: Seen::default(),
         }
+    }
+
+    /// What the lines' times said, when reading went by time.
+    pub fn times(&self) -> Times {
+        self.times.get()
     }
 
     /// Hands every line from `from` on to `sink`.
@@ -97,7 +108,8 @@ impl<'a> Reading<'a> {
                 }
                 self.pass(&mut file, begin, length, Filter::All, sink)?;
             }
-            From::Time(since) => self.read_since(&mut file, &metadata, since, sink)?,
+            From::Time(since) => self.read_since(&mut file, &metadata, since, false, sink)?,
+            From::Recent(since) => self.read_since(&mut file, &metadata, since, true, sink)?,
         }
         self.next_offset = length;
         self.see_whether_rotated(&file, length, sink)
@@ -108,6 +120,7 @@ impl<'a> Reading<'a> {
         file: &mut File,
         metadata: &Metadata,
         since: f64,
+        recent: bool,
         sink: &mut Sink<'_>,
     ) -> Result<(), ActionError> {
         let length = metadata.len();
@@ -136,12 +149,26 @@ impl<'a> Reading<'a> {
         };
         self.since_by = "time";
         let counts = stamp.reaches(since);
-        let filter = Filter::Since {
+        let mut filter = Filter::Since {
             since,
             shape,
             counts,
         };
-        self.pass(file, 0, length, filter, sink)
+        let mut begin = 0;
+        let time = |line: &[u8]| stamp::find_as(shape, &head(line), &self.zone);
+        if recent
+            && let Some(later) =
+                recent::begin(file, length, since, time).map_err(|error| self.failed(&error))?
+        {
+            begin = later;
+            self.times.older();
+            filter = Filter::Since {
+                since,
+                shape,
+                counts: false,
+            };
+        }
+        self.pass(file, begin, length, filter, sink)
     }
 
     /// The rotated file's lines since then.
@@ -181,6 +208,11 @@ impl<'a> Reading<'a> {
         self.notes
             .push("its `.1` was read from there on first".into());
         self.pass(&mut older, begin, metadata.len(), filter, sink)
+    }
+
+    /// Whether there is a file that was rotated away, however old.
+    pub fn has_older(&self) -> bool {
+        self.find_older(|metadata| metadata.len() > 0).is_some()
     }
 
     fn find_older(&self, fits: impl Fn(&Metadata) -> bool) -> Option<(File, Metadata)> {
@@ -275,6 +307,7 @@ impl<'a> Reading<'a> {
                     && let Some(stamp) = stamp::find_as(*shape, &head(bytes), &self.zone)
                 {
                     *counts = stamp.reaches(*since);
+                    self.times.saw(stamp.seconds, *counts);
                 }
                 if !*counts {
                     return;

@@ -1,5 +1,5 @@
 //! The SQL actions: `sql`, `sql.schema`, `sql.counts`, `sql.migrate`, `sql.backup`, `sql.restore`,
-//! for PostgreSQL, MySQL/MariaDB and SQLite.
+//! for PostgreSQL, MySQL/MariaDB and SQLite; `sql.locks` and `sql.replication` for the servers.
 //!
 //! [`client`] connects, [`conn`] speaks, [`tx`] knows what a failure means for the effect, [`text`]
 //! reads SQL as far as needed, [`words`] puts errors into words, [`own`] finds sessions of an engine
@@ -11,10 +11,13 @@ mod client;
 mod conn;
 mod explain;
 mod files;
+mod locks;
 mod migrate;
 mod own;
+mod probe;
 mod query;
 mod reading;
+mod replication;
 mod restore;
 mod schema;
 mod text;
@@ -38,6 +41,8 @@ pub const ACTIONS: &[&dyn Action] = &[
     &migrate::Migrate,
     &backup::Backup,
     &restore::Restore,
+    &locks::Locks,
+    &replication::Replication,
 ];
 
 /// Connects to the call's target and keeps the connection for the first step that needs one.

@@ -53,6 +53,10 @@ pub static SPEC: Spec = Spec {
     sense,
     results: &[
         ("rows", "one mapping per row, by column name (query)"),
+        (
+            "value",
+            "the first column of the only row; null when there is no row, or more than one (query)",
+        ),
         ("row_count", "how many rows came back (query)"),
         ("columns", "names of the columns in order (query)"),
         ("rows_affected", "how many rows were changed"),
@@ -240,7 +244,12 @@ async fn query(
 }
 
 fn shown(table: &Table, started: Instant) -> Value {
+    let value = match table.rows.as_slice() {
+        [row] => table.columns.first().and_then(|name| row.get(name)),
+        _ => None,
+    };
     json!({
+        "value": value,
         "row_count": table.rows.len(),
         "columns": table.columns,
         "rows": table.rows,

@@ -92,8 +92,8 @@ impl Sight {
     pub(super) fn of(call: &Call) -> Self {
         match (&call.target, call.key.as_str()) {
             (_, "env" | "wait") => Self::Nothing,
-            (_, "shell") => Self::Anything,
-            (None, "file.stat" | "log.scan" | "file.backup") => Self::Files,
+            (_, "shell" | "disk.free" | "process.cpu") => Self::Anything,
+            (None, "file.stat" | "log.scan" | "log.rate" | "file.backup") => Self::Files,
             (None, "http") => Self::Service,
             (None, _) => Self::Anything,
             (Some(target), key) => match target.kind {

@@ -9,9 +9,6 @@ use super::super::params::Params;
 use super::fields::{Cx, Fields, inside};
 use crate::expr::{self, Template};
 
-/// Actions of the language that are not built yet; refused by name rather than as unknown.
-const LATER: &[&str] = &["http.sample", "prometheus.query"];
-
 /// The one action among the keys that nobody has asked for. Without one it is [`unread`], so that
 /// the rest of the step is still looked at.
 pub(super) fn of_step(
@@ -72,14 +69,6 @@ fn unread(span: Span, target: Option<Sp<String>>) -> ActionUse {
 }
 
 fn unknown_key(cx: &mut Cx<'_, '_>, fields: &Fields<'_>, entry: &Entry) {
-    if LATER.contains(&&*entry.key) {
-        let message = format!(
-            "the action `{}` is not carried out by this version",
-            entry.key
-        );
-        cx.error("F090", entry.key_span, message);
-        return;
-    }
     let catalog = cx.catalog;
     let actions: Vec<&str> = catalog.iter().map(|spec| spec.key).collect();
     let Some((family, _)) = entry.key.split_once('.') else {
