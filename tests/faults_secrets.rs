@@ -230,6 +230,7 @@ targets:
   db: { postgres: "${{ inputs.db_url }}" }
   app: { http: "ECHO" }
   broken: { http: "BROKEN" }
+  prom: { prometheus: "ECHO", headers: { authorization: "Bearer ${{ inputs.token }}" } }
 snapshots:
   word: { shell: cat "$HOME/word" 2>/dev/null || true, read_only: true }
   keys: { redis.stats: {}, target: cache }
@@ -262,6 +263,14 @@ phases:
       - { id: http-form, http: { post: /login, form: { word: "${{ inputs.word }}" }, status: [204] }, target: app, tolerate: true, undo: none }
       - { id: http-500, http: { post: "/pay?token=${{ inputs.token }}", body: "${{ inputs.key }}" }, target: broken, tolerate: true, undo: none }
       - { id: http-expect, http: { get: /x, query: { q: "${{ inputs.in_file }}" } }, target: app, expect: 'result.text == "no"', tolerate: true }
+      - { id: sample, http.sample: { get: /x, requests: 3, headers: { x-key: "${{ inputs.token }}" }, query: { q: "${{ inputs.word }}" } }, target: app }
+      - { id: sample-fails, http.sample: { get: "/x?token=${{ inputs.token }}", requests: 3 }, target: broken, expect: result.ok_rate == 1.0, tolerate: true }
+      - { id: prom-fails, prometheus.query: { query: "up{a=$word}", args: { word: "${{ inputs.word }}" } }, target: prom, tolerate: true }
+      - { id: rate, log.rate: { file: app.log, pattern: token }, tolerate: true }
+      - { id: room, disk.free: . }
+      - { id: at-work, process.cpu: { name: ferry, over: 100ms } }
+      - { id: locks, sql.locks: {}, target: db }
+      - { id: followers, sql.replication: {}, target: db }
       - { id: tell, notify: { webhook: "ECHO/hook/${{ inputs.token }}", text: "the word is ${{ inputs.word }}" } }
       - { id: tell-nobody, notify: { webhook: "http://127.0.0.1:CLOSED/hook/${{ inputs.token }}", text: "${{ inputs.word }}" }, tolerate: true }
       - { id: set, redis: { command: [SET, kept, "${{ inputs.word }}"] }, target: cache, undo: none }

@@ -594,7 +594,7 @@ fn probes_are_read_in_runs_and_rehearsals_and_judged() {
     assert!(ran.failure().contains("inconclusive"), "{}", ran.failure());
     let rehearsed = with().command(&["rehearse", "runbook.yaml"]).run().code(17);
     assert_eq!(
-        rehearsed.all().matches("really read").count(),
+        rehearsed.all().matches(": really read").count(),
         5,
         "{}",
         rehearsed.all()

@@ -114,19 +114,44 @@ async fn what_is_no_number_never_becomes_one() {
     let half = ask(json!("redis_up or (vector(0) / vector(0))")).await;
     no_figure(&half);
     assert_eq!(half["samples"][0]["value"], 1.0);
-    // the last sample is about 100 s older than the moment that is asked for
-    let later = jiff::Timestamp::now().as_second() + 100;
-    let query = format!("redis_up @ {later}");
-    let old = ask(json!({"query": query, "at_most_age": "150s"})).await;
-    assert_eq!(old["value"], 1.0);
-    let too_old = ask(json!({"query": query, "at_most_age": "60s"})).await;
-    no_figure(&too_old);
+}
+
+#[tokio::test]
+async fn an_old_sample_is_not_taken_for_now() {
+    // what is asked for is at least a second old
+    let until = Instant::now() + Duration::from_secs(20);
+    while ask(json!("redis_up offset 1s")).await["series"] == 0 {
+        assert!(Instant::now() < until);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let young = ask(json!({"query": "redis_up offset 1s", "at_most_age": "20s"})).await;
+    assert_eq!((&young["value"], &young["stale"]), (&json!(1.0), &json!(0)));
+    let old = ask(json!({"query": "redis_up offset 1s", "at_most_age": "900ms"})).await;
+    no_figure(&old);
+    assert_eq!((&old["series"], &old["stale"]), (&json!(1), &json!(1)));
+    assert_eq!(
+        old["hint"],
+        "the last sample is older than `at_most_age`: is its target still scraped?"
+    );
+    for (params, why) in [
+        (
+            json!({"query": "sum(redis_up)", "at_most_age": "20s"}),
+            "the age of samples is only known of one selector, such as `name{job=\"a\"}`",
+        ),
+        (
+            json!({"query": "redis_up", "at_most_age": "20s", "range": "1m"}),
+            "`at_most_age` is for a query for now, not with `range`",
+        ),
+    ] {
+        let error = at(&Rig::shared().url(), params).await.unwrap_err();
+        assert_eq!(error.message, format!("`prometheus.query`: {why}"));
+    }
 }
 
 #[tokio::test]
 async fn a_range_has_figures_only_where_it_is_covered() {
     let until = Instant::now() + Duration::from_secs(20);
-    let params = json!({"query": "redis_up * 4", "range": "2s", "step": "200ms", "coverage": 0.9, "at_most_age": "1s"});
+    let params = json!({"query": "redis_up * 4", "range": "2s", "step": "200ms", "coverage": 0.9});
     let full = loop {
         let result = ask(params.clone()).await;
         if !result["value"].is_null() {

@@ -17,7 +17,7 @@ pub struct Rig {
     pub port: u16,
     /// Where the exporter serves.
     pub exporter: u16,
-    pub redis: Server,
+    _redis: Server,
     exporting: Option<Child>,
     _serving: Child,
 }
@@ -46,13 +46,13 @@ impl Rig {
             format!("-redis.addr=redis://127.0.0.1:{}", redis.port),
             format!("-web.listen-address=127.0.0.1:{exporter}"),
         ];
-        let exporting = home.supervise(&program("prometheus-redis-exporter"), &args, "KILL");
+        let exporting = home.supervise(&program("prometheus-redis-exporter"), &args, "TERM");
         let home = Home::new("nobody");
         let (port, serving) = serve(&home, exporter);
         let rig = Self {
             port,
             exporter,
-            redis,
+            _redis: redis,
             exporting: Some(exporting),
             _serving: serving,
         };
@@ -106,5 +106,5 @@ fn serve(home: &Home, exporter: u16) -> (u16, Child) {
         format!("--web.listen-address=127.0.0.1:{port}"),
         "--log.level=error".to_owned(),
     ];
-    (port, home.supervise(&program("prometheus"), &args, "KILL"))
+    (port, home.supervise(&program("prometheus"), &args, "TERM"))
 }

@@ -2,8 +2,6 @@
 //!
 //! An error of the API is a failed call with the API's words; what is not the API at all is said so.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
 use crate::action::http::{Asker, get_json};
@@ -48,28 +46,30 @@ pub enum Data {
 pub struct Api<'a> {
     asker: Asker<'a>,
     call: &'a Call,
-    age: Option<Duration>,
     /// What the server warned of.
     pub warnings: Vec<String>,
 }
 
 impl<'a> Api<'a> {
-    /// With the call's target; `age` is how old a sample may be.
-    pub fn new(asker: Asker<'a>, call: &'a Call, age: Option<Duration>) -> Self {
+    /// With the call's target.
+    pub fn new(asker: Asker<'a>, call: &'a Call) -> Self {
         Self {
             asker,
             call,
-            age,
             warnings: Vec::new(),
         }
     }
 
-    /// A query for now.
+    /// A query for a moment, in seconds since the Unix epoch; for now when none is given.
     ///
     /// # Errors
     /// When it is not answered, or with an error.
-    pub async fn instant(&mut self, query: &str) -> Result<Data, ActionError> {
-        self.query("/api/v1/query", json!({ "query": query })).await
+    pub async fn instant(&mut self, query: &str, at: Option<f64>) -> Result<Data, ActionError> {
+        let mut ask = json!({ "query": query });
+        if let Some(at) = at {
+            ask["time"] = format!("{at:.3}").into();
+        }
+        self.query("/api/v1/query", ask).await
     }
 
     /// What the server's clock says, in seconds since the Unix epoch.
@@ -77,7 +77,7 @@ impl<'a> Api<'a> {
     /// # Errors
     /// Like [`Api::instant`].
     pub async fn time(&mut self) -> Result<f64, ActionError> {
-        match self.instant("time()").await? {
+        match self.instant("time()", None).await? {
             Data::Scalar(sample) => Ok(sample.point.at),
             _ => Err(self.strange("it does not know the time")),
         }
@@ -107,7 +107,7 @@ impl<'a> Api<'a> {
     }
 
     async fn query(&mut self, path: &str, ask: Value) -> Result<Data, ActionError> {
-        let Value::Object(mut ask) = ask else {
+        let Value::Object(ask) = ask else {
             return Err(self.strange("nothing was asked"));
         };
         if ask["query"].as_str().map_or(0, str::len) > LONGEST {
@@ -116,10 +116,6 @@ impl<'a> Api<'a> {
                 self.call.key
             );
             return Err(ActionError::invalid(message).hint("make a recording rule of it"));
-        }
-        if let Some(age) = self.age {
-            let age = format!("{:.3}", age.as_secs_f64());
-            ask.insert("lookback_delta".into(), age.into());
         }
         let said = get_json(self.asker, self.call, path, ask).await?;
         let body = said.json.unwrap_or(Value::Null);

@@ -44,8 +44,8 @@ pub struct Params {
     range: Option<Span>,
     /// The distance of the range's points; a sixtieth of the range when left out, at least 1s
     step: Option<Span>,
-    /// How old the sample of a series may be to be taken; the server's own setting when left out, which
-    /// is 5m. Prometheus before 2.38 does not take it
+    /// How old a sample may be to be taken, for a query that is one selector (`name{..}`) and for now;
+    /// without it, the server's own limit counts, which is 5m
     at_most_age: Option<Span>,
     /// Which share of a range's points has to be there for its figures to be told, 0 to 1
     #[serde(default = "half")]
@@ -86,6 +86,10 @@ pub static SPEC: Spec = Spec {
             "95th percentile of all values (nearest rank), or null as said",
         ),
         (
+            "stale",
+            "how many series have no sample young enough for `at_most_age`; their value is null",
+        ),
+        (
             "step_s",
             "seconds between the points of a range; null without",
         ),
@@ -106,6 +110,9 @@ fn sense(written: &Value) -> Result<(), String> {
     let given = |key: &str| written.get(key).is_some_and(|value| !value.is_null());
     if given("step") && !given("range") {
         return Err("`step` goes with `range`".into());
+    }
+    if given("at_most_age") && given("range") {
+        return Err("`at_most_age` is for a query for now, not with `range`".into());
     }
     match written.get("query").and_then(Value::as_str) {
         Some(text) if text.trim().is_empty() => Err("`query` is empty".into()),
@@ -152,28 +159,53 @@ async fn ask(asker: Asker<'_>, call: &Call) -> Result<Value, ActionError> {
         return Err(wrong("`coverage` is from 0 to 1".into()));
     }
     let watch = Stopwatch::start();
-    let mut api = Api::new(asker, call, params.at_most_age.map(|Span(age)| age));
+    let mut api = Api::new(asker, call);
+    let age = params.at_most_age.map(|Span(age)| age);
     let mut result = match params.range {
         None if params.step.is_some() => return Err(wrong("`step` goes with `range`".into())),
-        None => now(&mut api, &query).await?,
+        None => now(&mut api, &query, age).await?,
+        Some(_) if age.is_some() => {
+            let why = "`at_most_age` is for a query for now, not with `range`";
+            return Err(wrong(why.into()));
+        }
         Some(Span(range)) => {
             let step = params.step.map(|Span(step)| step);
             let grid = Grid::of(range, step).map_err(wrong)?;
             over(&mut api, &query, &grid, params.coverage).await?
         }
     };
+    let hint = match (&result["series"], &result["stale"]) {
+        (series, _) if *series == 0 => {
+            Some("no series fits: is the name of the metric right, and is its target scraped?")
+        }
+        (_, stale) if *stale == 0 => None,
+        _ => Some("the last sample is older than `at_most_age`: is its target still scraped?"),
+    };
     result["warnings"] = json!(api.warnings);
-    result["hint"] =
-        json!((result["series"] == 0).then_some(
-            "no series fits: is the name of the metric right, and is its target scraped?"
-        ));
+    result["hint"] = json!(hint);
     result["took_ms"] = json!((watch.elapsed().as_secs_f64() * 1e6).round() / 1e3);
     Ok(result)
 }
 
-async fn now(api: &mut Api<'_>, query: &str) -> Result<Value, ActionError> {
-    match api.instant(query).await? {
-        Data::Vector(samples) => Ok(values::now(&samples)),
+async fn now(api: &mut Api<'_>, query: &str, age: Option<Duration>) -> Result<Value, ActionError> {
+    if age.is_some() && !text::is_selector(query) {
+        return Err(ActionError::invalid(
+            "`prometheus.query`: the age of samples is only known of one selector, such as `name{job=\"a\"}`",
+        )
+        .hint("leave `at_most_age` out, and say in the query how old its samples may be"));
+    }
+    match api.instant(query, None).await? {
+        Data::Vector(mut samples) => {
+            let mut stale = 0;
+            if let (Some(age), Some(first)) = (age, samples.first()) {
+                let at = first.point.at;
+                let times = api.instant(&format!("timestamp({query})"), Some(at)).await?;
+                stale = values::without_stale(&mut samples, &times, age.as_secs_f64());
+            }
+            let mut result = values::now(&samples);
+            result["stale"] = json!(stale);
+            Ok(result)
+        }
         Data::Scalar(sample) => Ok(values::now(&[sample])),
         Data::Matrix(_) => Err(ActionError::invalid(
             "`prometheus.query`: the query is for a range of samples",

@@ -1,6 +1,16 @@
-//! Values in a query: [`filled`] puts them in place of `$name`, never as a part of the program.
+//! Values in a query: [`filled`] puts them in place of `$name`, never as a part of the program; and
+//! whether a query is no more than one selector, [`is_selector`].
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_json::{Map, Value};
+
+/// What may stand behind a selector and leaves it one.
+static MOVED: LazyLock<Regex> = LazyLock::new(|| {
+    let text = r"^(\s*(offset\s+-?[0-9a-z.]+|@\s*(-?[0-9.]+|(start|end)\(\))))*\s*$";
+    Regex::new(text).expect("a constant pattern")
+});
 
 /// The query with each `$name` outside of its strings and comments replaced by the value of that name:
 /// a text as a quoted string, a number as itself.
@@ -34,6 +44,33 @@ pub fn filled(query: &str, args: &Map<String, Value>) -> Result<String, String> 
         Some(key) => Err(format!("`args` has `{key}`, and the query has no `${key}`")),
         None => Ok(made),
     }
+}
+
+/// Whether the query is `name`, `name{..}` or `{..}`, at most moved in time.
+pub fn is_selector(query: &str) -> bool {
+    let query = query.trim();
+    let end = query.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | ':'));
+    let (metric, mut rest) = query.split_at(end.unwrap_or(query.len()));
+    rest = rest.trim_start();
+    if rest.starts_with('{') {
+        let mut end = None;
+        let mut at = 1;
+        while let Some(c) = rest[at..].chars().next() {
+            at += match c {
+                '"' | '\'' | '`' => string(&rest[at..], c),
+                c => c.len_utf8(),
+            };
+            if c == '}' {
+                end = Some(at);
+                break;
+            }
+        }
+        let Some(end) = end else { return false };
+        rest = &rest[end..];
+    } else if metric.is_empty() || metric.starts_with(|c: char| c.is_ascii_digit()) {
+        return false;
+    }
+    MOVED.is_match(rest)
 }
 
 fn name(text: &str) -> &str {
@@ -87,6 +124,32 @@ mod tests {
 
     fn fill(query: &str, args: Value) -> Result<String, String> {
         filled(query, args.as_object().unwrap())
+    }
+
+    #[test]
+    fn one_selector_is_told_from_the_rest() {
+        for query in [
+            "up",
+            " job:up:rate5m ",
+            r#"up{a="}", b=~'x'}"#,
+            "{a=\"b\"}",
+            "up offset 5m",
+            "up{} @ 1700.5 offset -1s",
+        ] {
+            assert!(is_selector(query), "{query}");
+        }
+        for query in [
+            "up + 1",
+            "sum(up)",
+            "rate(up[1m])",
+            "up[1m]",
+            "7",
+            "",
+            "up{a=\"b\"",
+            "up or down",
+        ] {
+            assert!(!is_selector(query), "{query}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::api::{Point, Sample, Series};
+use super::api::{Data, Point, Sample, Series};
 use crate::action::measure::{mean, percentile, share};
 
 /// Most series that a result shows.
@@ -29,6 +29,7 @@ pub fn now(samples: &[Sample]) -> Value {
         "max": figures.max,
         "mean": figures.mean,
         "p95": figures.p95,
+        "stale": 0,
         "step_s": Value::Null,
     })
 }
@@ -72,8 +73,40 @@ pub fn over(series: &[Series], points: usize, recent: f64, coverage: f64) -> Val
         "max": figures.max,
         "mean": figures.mean,
         "p95": figures.p95,
+        "stale": 0,
         "step_s": Value::Null,
     })
+}
+
+/// Takes the value from every sample that is older than `age` seconds, by the times of the samples that
+/// `times` has by the same labels; how many there were. One whose time is not told counts as too old.
+pub fn without_stale(samples: &mut [Sample], times: &Data, age: f64) -> usize {
+    let known: &[Sample] = match times {
+        Data::Vector(times) => times,
+        Data::Scalar(_) | Data::Matrix(_) => &[],
+    };
+    let mut stale = 0;
+    for sample in samples {
+        let labels = nameless(&sample.labels);
+        let time = known.iter().find(|time| nameless(&time.labels) == labels);
+        let young = time
+            .and_then(|time| time.point.value)
+            .is_some_and(|time| sample.point.at - time <= age);
+        if !young {
+            sample.point.value = None;
+            stale += 1;
+        }
+    }
+    stale
+}
+
+/// Labels without the name of the metric, which functions drop.
+fn nameless(labels: &Value) -> Value {
+    let mut labels = labels.clone();
+    if let Some(map) = labels.as_object_mut() {
+        map.shift_remove("__name__");
+    }
+    labels
 }
 
 fn values(points: &[Point]) -> Vec<f64> {
@@ -139,6 +172,32 @@ mod tests {
             (many["samples"].as_array().unwrap().len(), &many["left_out"]),
             (100, &json!(30))
         );
+    }
+
+    #[test]
+    fn an_old_sample_has_no_value() {
+        let named = |name: &str, at: f64, value: f64| Sample {
+            labels: json!({"__name__": name, "i": "1"}),
+            point: Point {
+                at,
+                value: Some(value),
+            },
+        };
+        let times = Data::Vector(vec![Sample {
+            labels: json!({"i": "1"}),
+            point: Point {
+                at: 100.0,
+                value: Some(90.0),
+            },
+        }]);
+        let mut samples = [named("up", 100.0, 1.0)];
+        assert_eq!(without_stale(&mut samples, &times, 10.0), 0);
+        assert_eq!(samples[0].point.value, Some(1.0));
+        assert_eq!(without_stale(&mut samples, &times, 9.0), 1);
+        assert_eq!(samples[0].point.value, None);
+        let mut untold = [named("up", 100.0, 1.0)];
+        assert_eq!(without_stale(&mut untold, &Data::Vector(vec![]), 10.0), 1);
+        assert_eq!(untold[0].point.value, None);
     }
 
     #[test]
