@@ -217,112 +217,90 @@ async fn who_waits_for_a_lock_in_mariadb() {
     }
 }
 
+async fn replication(url: &str) -> Value {
+    probe("sql.replication", json!({}), TargetKind::Postgres, url)
+        .await
+        .unwrap()
+}
+
+/// Looks at the replication of a PostgreSQL until it is like that.
+async fn replicated(url: &str, like: impl Fn(&Value) -> bool) -> Value {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let result = replication(url).await;
+        if like(&result) {
+            return result;
+        }
+        assert!(Instant::now() < until, "{result}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test]
 async fn replication_of_postgres_on_both_sides() {
     let primary = Postgres::start(&[]);
     let url = primary.url("postgres");
-    let alone = probe("sql.replication", json!({}), TargetKind::Postgres, &url)
-        .await
-        .unwrap();
+    let alone = replication(&url).await;
     assert_eq!(
         (&alone["role"], &alone["count"], &alone["replicas"]),
         (&json!("primary"), &json!(0), &json!([]))
     );
-    assert_eq!(
-        (&alone["max_lag_bytes"], &alone["max_lag_s"]),
-        (&Value::Null, &Value::Null)
-    );
+    for key in ["max_lag_bytes", "max_lag_s"] {
+        assert_eq!(alone[key], Value::Null, "{key}");
+    }
     let standby = primary.standby();
     let standby_url = standby.url("postgres");
     primary.psql(
         "postgres",
         "create table t as select generate_series(1, 1000) as id",
     );
-    let caught_up = async |url: &str| {
-        let until = Instant::now() + Duration::from_secs(20);
-        loop {
-            let result = probe("sql.replication", json!({}), TargetKind::Postgres, url)
-                .await
-                .unwrap();
-            if result["running"] == 1
-                && result["max_lag_bytes"] == 0
-                && result["max_lag_s"].is_f64()
-            {
-                return result;
-            }
-            assert!(Instant::now() < until, "{result}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    let caught_up = |result: &Value| {
+        result["running"] == 1 && result["max_lag_bytes"] == 0 && result["max_lag_s"].is_f64()
     };
-    let seen = caught_up(&url).await;
-    assert_eq!(
-        (&seen["role"], &seen["count"]),
-        (&json!("primary"), &json!(1))
-    );
+    let seen = replicated(&url, caught_up).await;
+    let replica = &seen["replicas"][0];
     assert_eq!(
         (
-            &seen["replicas"][0]["state"],
-            &seen["replicas"][0]["address"]
+            &seen["role"],
+            &seen["count"],
+            &replica["state"],
+            &replica["address"]
         ),
-        (&json!("streaming"), &json!("127.0.0.1/32"))
+        (
+            &json!("primary"),
+            &json!(1),
+            &json!("streaming"),
+            &json!("127.0.0.1/32")
+        )
     );
-    let own = caught_up(&standby_url).await;
+    let own = replicated(&standby_url, caught_up).await;
     assert_eq!(
-        (&own["role"], &own["replicas"][0]["state"]),
-        (&json!("replica"), &json!("streaming"))
+        (
+            &own["role"],
+            &own["replicas"][0]["state"],
+            &own["max_lag_s"]
+        ),
+        (&json!("replica"), &json!("streaming"), &json!(0.0))
     );
-    assert_eq!(own["max_lag_s"], 0.0);
 
     // a standby that does not replay is behind, on both sides
     standby.psql("postgres", "select pg_wal_replay_pause()");
     primary.psql("postgres", "insert into t select generate_series(1, 1000)");
-    let until = Instant::now() + Duration::from_secs(20);
-    loop {
-        let here = probe("sql.replication", json!({}), TargetKind::Postgres, &url)
-            .await
-            .unwrap();
-        let there = probe(
-            "sql.replication",
-            json!({}),
-            TargetKind::Postgres,
-            &standby_url,
-        )
-        .await
-        .unwrap();
-        let behind = |result: &Value| result["max_lag_bytes"].as_i64() > Some(0);
-        if behind(&here) && behind(&there) {
-            assert!(there["max_lag_s"].as_f64() > Some(0.0), "{there}");
-            assert_ne!(here["max_lag_s"], 0.0);
-            break;
-        }
-        assert!(Instant::now() < until, "{here} {there}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let behind = |result: &Value| result["max_lag_bytes"].as_i64() > Some(0);
+    let here = replicated(&url, behind).await;
+    assert_ne!(here["max_lag_s"], 0.0);
+    let there = replicated(&standby_url, behind).await;
+    assert!(there["max_lag_s"].as_f64() > Some(0.0), "{there}");
+
     // without its primary a standby does not know how far it is behind
     drop(primary);
-    let until = Instant::now() + Duration::from_secs(20);
-    loop {
-        let left = probe(
-            "sql.replication",
-            json!({}),
-            TargetKind::Postgres,
-            &standby_url,
-        )
-        .await
-        .unwrap();
-        if left["running"] == 0 {
-            assert_eq!(
-                (&left["max_lag_bytes"], &left["max_lag_s"]),
-                (&Value::Null, &Value::Null)
-            );
-            assert_eq!(
-                (&left["role"], &left["count"]),
-                (&json!("replica"), &json!(1))
-            );
-            break;
-        }
-        assert!(Instant::now() < until, "{left}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    let left = replicated(&standby_url, |result| result["running"] == 0).await;
+    assert_eq!(
+        (&left["role"], &left["count"]),
+        (&json!("replica"), &json!(1))
+    );
+    for key in ["max_lag_bytes", "max_lag_s"] {
+        assert_eq!(left[key], Value::Null, "{key}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `prometheus.query`: a PromQL query, for now or over a range, and its figures. Reads only.
+//! `prometheus.query`: a `PromQL` query, for now or over a range, and its figures. Reads only.
 //!
 //! [`Query`] asks by the HTTP API ([`api`]); [`values`] makes figures of samples. No series, NaN, an
 //! infinite value or a range with holes is never a number in the result, only null.
@@ -35,7 +35,7 @@ pub struct Query;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The query in PromQL
+    /// The query in `PromQL`
     query: String,
     /// Values for `$name` in the query, by name; text goes in as a quoted string
     #[serde(default)]

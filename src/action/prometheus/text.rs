@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn fill(query: &str, args: Value) -> Result<String, String> {
+    fn fill(query: &str, args: &Value) -> Result<String, String> {
         filled(query, args.as_object().unwrap())
     }
 
@@ -157,12 +157,12 @@ mod tests {
         assert_eq!(
             fill(
                 r#"up{job=~"a$", instance=$at} > $limit # $no"#,
-                json!({"at": "h\"} or vector(1) #", "limit": 0.5})
+                &json!({"at": "h\"} or vector(1) #", "limit": 0.5})
             )
             .unwrap(),
             r#"up{job=~"a$", instance="h\"} or vector(1) #"} > 0.5 # $no"#
         );
-        assert_eq!(fill("up{a='\\'$x'}", json!({})).unwrap(), "up{a='\\'$x'}");
+        assert_eq!(fill("up{a='\\'$x'}", &json!({})).unwrap(), "up{a='\\'$x'}");
         for (query, args, why) in [
             (
                 "up{a=$b}",
@@ -180,7 +180,7 @@ mod tests {
                 "the value of `b` is not a text or a number",
             ),
         ] {
-            assert_eq!(fill(query, args).unwrap_err(), why, "{query}");
+            assert_eq!(fill(query, &args).unwrap_err(), why, "{query}");
         }
     }
 }

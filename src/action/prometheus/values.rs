@@ -211,7 +211,7 @@ mod tests {
                 .collect(),
         };
         let full = series(&[Some(1.0), Some(2.0), Some(3.0), Some(6.0)]);
-        let result = over(&[full.clone()], 4, 2.5, 0.5);
+        let result = over(std::slice::from_ref(&full), 4, 2.5, 0.5);
         assert_eq!(
             (&result["value"], &result["min"], &result["mean"]),
             (&json!(6.0), &json!(1.0), &json!(3.0))
@@ -219,12 +219,12 @@ mod tests {
         assert_eq!(result["samples"][0]["coverage"], 1.0);
         // it ended before the range did
         let ended = series(&[Some(1.0), Some(2.0)]);
-        let result = over(&[ended.clone()], 4, 2.5, 0.5);
+        let result = over(std::slice::from_ref(&ended), 4, 2.5, 0.5);
         assert_eq!(
             (&result["value"], &result["max"]),
             (&Value::Null, &json!(2.0))
         );
-        let result = over(&[ended.clone()], 4, 2.5, 0.8);
+        let result = over(std::slice::from_ref(&ended), 4, 2.5, 0.8);
         assert_eq!(
             (&result["max"], &result["samples"][0]["points"]),
             (&Value::Null, &json!(2))

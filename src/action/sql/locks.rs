@@ -105,7 +105,7 @@ async fn postgres(session: &mut Session) -> Result<(Vec<Row>, TargetKind), Fault
     Ok((table.rows, TargetKind::Postgres))
 }
 
-/// InnoDB's row locks with their holders, and sessions that wait for a table's metadata, whose holders
+/// Row locks with their holders, and sessions that wait for a table's metadata, whose holders
 /// are not told.
 async fn mysql(session: &mut Session) -> Result<(Vec<Row>, TargetKind), Fault> {
     let version = session.conn.rows("select version() as v", &[]).await?;

@@ -260,7 +260,7 @@ fn registered(row: &Row) -> Link {
 mod tests {
     use super::*;
 
-    fn row(value: Value) -> Row {
+    fn row(value: &Value) -> Row {
         value.as_object().unwrap().clone()
     }
 
@@ -273,18 +273,18 @@ mod tests {
     fn no_replica_and_a_silent_one_have_no_lag() {
         assert_eq!(lags(&[]), (Value::Null, Value::Null));
         let told = standby_of(&row(
-            json!({"name": "a", "address": null, "state": "streaming", "bytes": 0.0, "seconds": null}),
+            &json!({"name": "a", "address": null, "state": "streaming", "bytes": 0.0, "seconds": null}),
         ));
         assert_eq!(lags(&[told]), (json!(0), json!(0.0)));
         let behind = json!({"name": "a", "address": null, "state": "catchup", "bytes": 4096.0, "seconds": null});
-        let link = standby_of(&row(behind));
+        let link = standby_of(&row(&behind));
         assert!(!link.running);
         assert_eq!(lags(&[link]), (json!(4096), Value::Null));
         // whoever may not see them gets rows of nulls
         let hidden =
             json!({"name": "a", "address": null, "state": null, "bytes": null, "seconds": null});
         assert_eq!(
-            lags(&[standby_of(&row(hidden))]),
+            lags(&[standby_of(&row(&hidden))]),
             (Value::Null, Value::Null)
         );
     }
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(lags(&sources(&[])), (Value::Null, Value::Null));
         let of = |status: &str, bytes: f64| {
             let row = row(
-                json!({"status": status, "name": null, "address": "h", "bytes": bytes, "seconds": 300.0}),
+                &json!({"status": status, "name": null, "address": "h", "bytes": bytes, "seconds": 300.0}),
             );
             lags(&sources(&[row]))
         };
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn seconds_that_mysql_does_not_know_stay_unknown() {
         let of = |io: &str, seconds: Value| {
-            source(&row(json!({
+            source(&row(&json!({
                 "Connection_name": "", "Master_Host": "h", "Slave_IO_Running": io,
                 "Slave_SQL_Running": "Yes", "Seconds_Behind_Master": seconds,
             })))
