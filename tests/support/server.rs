@@ -48,7 +48,7 @@ impl Home {
     pub fn supervise(&self, program: &Path, args: &[String], signal: &str) -> Child {
         let script = format!(
             "dir=$1; shift; \"$@\" </dev/null >\"$dir/log\" 2>&1 & pid=$!; \
-             cat >/dev/null; kill -{signal} $pid; wait $pid; cd /; rm -rf \"$dir\""
+             cat >/dev/null; kill -{signal} $pid; wait $pid 2>/dev/null; cd /; rm -rf \"$dir\""
         );
         self.command("/bin/sh")
             .args(["-c", &script, "sh"])
