@@ -50,6 +50,7 @@ mod shell;
 mod sign;
 mod signals;
 mod snapshots;
+mod sql_lint;
 mod steps;
 mod store_contract;
 mod store_faults;

@@ -10,6 +10,7 @@ use cel::common::ast::{CallExpr, Expr as CelExpr, IdedExpr};
 use cel::{Context, Env, ExecutionError, Value};
 
 use super::error::{CompileError, did_you_mean};
+use super::sql;
 use super::units::{parse_data_size, parse_duration, short};
 use super::value::{V, View};
 use super::version::Version;
@@ -32,6 +33,7 @@ const FUNCTIONS: &[(&str, Arity, Arity)] = &[
     ("datasize", Some((1, 1)), None),
     ("semver", Some((1, 1)), None),
     ("elapsed", Some((1, 1)), None),
+    ("sql_findings", Some((3, 3)), None),
     ("trim", Some((1, 1)), Some((0, 0))),
     ("lower", Some((1, 1)), Some((0, 0))),
     ("upper", Some((1, 1)), Some((0, 0))),
@@ -163,6 +165,10 @@ pub(super) fn call<'a>(name: &str, method: bool, args: &[V<'a>]) -> Result<V<'a>
                 _ => Err(Refusal::Kinds),
             }
         }
+        ("sql_findings", [text, dialect, rules]) => match (text.view(), dialect.view()) {
+            (View::Str(text), View::Str(dialect)) => sql_findings(text, dialect, rules),
+            _ => Err(Refusal::Kinds),
+        },
         ("string", [V::Version(version)]) => Ok(V::Cel(Value::from(version.to_string()))),
         _ => delegate(name, method, args),
     }
@@ -180,6 +186,24 @@ fn on_text<'a>(name: &str, text: &str) -> Result<V<'a>, Refusal> {
         })?),
         _ => duration(parse_duration(text).map_err(Refusal::Value)?)?,
     })
+}
+
+/// What is dangerous in a SQL script, as a list of texts.
+fn sql_findings<'a>(text: &str, dialect: &str, rules: &V<'_>) -> Result<V<'a>, Refusal> {
+    let dialect = sql::Dialect::named(dialect)
+        .ok_or_else(|| Refusal::Value(format!("`{}` is no dialect", short(dialect))))?;
+    let rules = match rules.to_json().map_err(Refusal::Value)? {
+        serde_json::Value::Array(names) => names,
+        _ => return Err(Refusal::Kinds),
+    };
+    let rules = rules.iter().map(|name| {
+        let name = name.as_str().ok_or(Refusal::Kinds)?;
+        sql::Rule::named(name)
+            .ok_or_else(|| Refusal::Value(format!("`{}` is no rule", short(name))))
+    });
+    let rules = rules.collect::<Result<Vec<_>, _>>()?;
+    let found = sql::findings(text, dialect, &rules).map_err(Refusal::Value)?;
+    Ok(V::Cel(Value::from(found)))
 }
 
 /// A CEL duration of so many nanoseconds.

@@ -19,6 +19,7 @@ mod operand;
 mod operators;
 mod parse;
 mod path;
+pub mod sql;
 mod template;
 mod tree;
 mod units;

@@ -11,6 +11,7 @@ mod inputs;
 mod parts;
 mod people;
 mod phase;
+mod sql_lint;
 mod step;
 mod thresholds;
 mod trouble;

@@ -9,7 +9,7 @@ use super::super::watch::BaselineDef;
 use super::action;
 use super::fields::{Cx, Fields};
 use super::parts::{env, outputs, required_backup, retry};
-use super::{phase, watch};
+use super::{phase, sql_lint, watch};
 use crate::expr::Template;
 
 /// Reads a step; `made_id` is its id when the author gave none.
@@ -21,10 +21,14 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
         .and_then(|node| cx.text("title", node))
         .map(|text| text.value);
     let when = fields.get("when").and_then(|node| cx.expr("when", node));
-    let expect = fields
+    let mut expect = fields
         .get("expect")
         .map(|node| cx.exprs("expect", node))
         .unwrap_or_default();
+    let lint = fields.get("sql_lint");
+    if let Some(judged) = lint.and_then(|lint| sql_lint::expectation(cx, lint)) {
+        expect.insert(0, judged);
+    }
     let (retry, timeout, estimate) = times(cx, &mut fields);
     let undo = fields
         .get("undo")
@@ -50,7 +54,6 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
     let target = fields
         .get("target")
         .and_then(|node| cx.name("target name", node));
-    refuse_later(cx, &mut fields);
     let action = match waits {
         Some(wait) => {
             fields.finish(cx);
@@ -58,6 +61,9 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
         }
         None => action::of_step(cx, &fields, node, target),
     };
+    if let Some(lint) = lint {
+        sql_lint::needs_output(cx, lint, &action);
+    }
     let mut step = Step {
         id,
         title,
@@ -212,11 +218,6 @@ fn around(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> (Env, Option<Sp<Templ
         .map(|node| outputs(cx, node))
         .unwrap_or_default();
     (env, cwd, outputs)
-}
-
-/// Keys of the language that this version does not carry out.
-fn refuse_later(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) {
-    fields.later(cx, "sql_lint", None);
 }
 
 fn undo(cx: &mut Cx<'_, '_>, node: &Node, id: &Sp<String>) -> Undo {

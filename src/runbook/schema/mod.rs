@@ -91,6 +91,7 @@ const STEP_KEYS: &[&str] = &[
     "in_doubt",
     "point_of_no_return",
     "tolerate",
+    "sql_lint",
     "for_each",
     "parallel",
     "target",
@@ -210,6 +211,20 @@ fn action(spec: &Spec, generator: &mut SchemaGenerator) -> Value {
     }
 }
 
+fn sql_lint() -> Value {
+    use crate::expr::sql::Rule;
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["dialect", "deny"],
+        "description": "what must not be in the SQL that a `shell` step prints",
+        "properties": {
+            "dialect": { "enum": ["postgres", "mysql", "sqlite"] },
+            "deny": { "type": "array", "minItems": 1, "items": { "enum": Rule::ALL.map(Rule::name) } },
+        }
+    })
+}
+
 fn common_key(key: &str) -> Value {
     match key {
         "id" | "target" => reference("name"),
@@ -224,6 +239,7 @@ fn common_key(key: &str) -> Value {
             json!({ "enum": ["ask", "fail"], "description": "when nothing can tell whether it was done" })
         }
         "then_wait" => reference("poll"),
+        "sql_lint" => sql_lint(),
         "env" => {
             json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } })
         }
