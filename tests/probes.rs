@@ -562,19 +562,49 @@ async fn what_processes_use() {
 }
 
 #[test]
+fn wrong_parameters_are_told_before_the_run() {
+    for (step, told) in [
+        ("http.sample: { post: /x }", "post"),
+        (
+            "http.sample: POST /x",
+            "a sample only reads: GET and HEAD, not POST",
+        ),
+        (
+            "http.sample: { get: /x, requests: 20000 }",
+            "`requests` is from 1 to 10000",
+        ),
+        (
+            "log.rate: { file: app.log, pattern: '(' }",
+            "unclosed group",
+        ),
+        (
+            "process.cpu: { pid: 1, name: x }",
+            "only one of `pid`, `pid_file` and `name`",
+        ),
+        ("process.cpu: {}", "no process is named"),
+    ] {
+        let ran = Ferry::new()
+            .steps(&format!("- {{ {step} }}"))
+            .run()
+            .code(65);
+        assert!(ran.all().contains(told), "{step}: {}", ran.all());
+    }
+}
+
+#[test]
 fn probes_are_read_in_runs_and_rehearsals_and_judged() {
     let echo = Wire::echo("200 OK");
     let now = jiff::Timestamp::now();
     let runbook = format!(
         r#"
         runbook: demo
-        targets: {{ app: {{ http: "{}" }} }}
+        targets: {{ app: {{ http: "{}" }}, here: {{ host: local }} }}
         phases:
           p:
             steps:
               - {{ id: sample, http.sample: {{ get: /, requests: 3, concurrency: 1 }}, target: app, expect: "result.ok_rate == 1.0 && result.p95_ms < 5000.0" }}
               - {{ id: rate, log.rate: {{ file: app.log, pattern: ERROR }}, expect: result.share < 0.9 }}
-              - {{ id: disk, disk.free: ., expect: 'result.free_bytes > datasize("1kb")' }}
+              - {{ id: disk, disk.free: ., target: here, expect: 'result.free_bytes > datasize("1kb")' }}
               - {{ id: file, file.stat: app.log, expect: "result.age_s < 3600.0" }}
               - {{ id: cpu, process.cpu: {{ name: no-such-program, over: 100ms }}, expect: result.cpu < 0.5 }}
         "#,

@@ -52,6 +52,7 @@ fn a_minute() -> Span {
 /// What the language knows of `log.rate`.
 pub static SPEC: Spec = Spec {
     class: always_reading,
+    sense,
     results: &[
         ("lines", "how many lines the log has of that time"),
         ("matched", "how many of them match"),
@@ -82,6 +83,16 @@ pub static SPEC: Spec = Spec {
     ],
     ..Spec::of::<Params>("log.rate", "count how often a log says something")
 };
+
+/// A pattern that is written out has to be one.
+fn sense(written: &Value) -> Result<(), String> {
+    match written.get("pattern").and_then(Value::as_str) {
+        Some(pattern) if !pattern.contains("${{") => Regex::new(pattern)
+            .map(|_| ())
+            .map_err(|error| format!("pattern `{pattern}`: {error}")),
+        _ => Ok(()),
+    }
+}
 
 #[async_trait]
 impl Action for Rate {
