@@ -302,14 +302,14 @@ fn subscribers(json: bool, id: &str) -> Vec<Box<dyn Subscriber>> {
 }
 
 /// How this terminal is to be talked to.
-fn look() -> front::Look {
+pub(super) fn look() -> front::Look {
     front::Look::of(std::io::stderr().is_terminal(), |name| {
         std::env::var(name).ok()
     })
 }
 
 /// How a run's end is told to whoever called.
-fn exit_of(finished: &Finished) -> Exit {
+pub(super) fn exit_of(finished: &Finished) -> Exit {
     match finished.status {
         RunStatus::Succeeded | RunStatus::Closed => Exit::Done,
         // what nobody said an undo for is left, and somebody has to look

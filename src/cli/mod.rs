@@ -38,6 +38,7 @@ mod status;
 mod talk;
 mod verify;
 mod verify_report;
+mod watch;
 mod window;
 
 use std::io::{IsTerminal, Write};
@@ -96,6 +97,7 @@ enum Command {
     CloseOut(close_out::Args),
     Status(status::StatusArgs),
     Runs(status::RunsArgs),
+    Watch(watch::Args),
     Report(report::Args),
     Diff(diff::Args),
     Verify(verify::Args),
@@ -148,6 +150,7 @@ fn route(args: Args) -> Result<Exit, CommandError> {
         Command::CloseOut(args) => close_out::close_out(&args, &state_dir),
         Command::Status(args) => status::status(&args, &state_dir),
         Command::Runs(args) => status::runs(&args, &state_dir),
+        Command::Watch(args) => watch::watch(&args, &state_dir),
         Command::Report(args) => report::report(&args, &state_dir),
         Command::Diff(args) => diff::diff(&args, &state_dir),
         Command::Verify(args) => verify::verify(&args, &state_dir),

@@ -73,7 +73,7 @@ fn closing(view: &RunView) -> Vec<String> {
 }
 
 /// The command that answers what is asked.
-fn answer(view: &RunView, asked: &Asked) -> String {
+pub(super) fn answer(view: &RunView, asked: &Asked) -> String {
     let (run, step) = (&view.id, quoted(&asked.step));
     let by = by(asked);
     match asked.question {

@@ -56,6 +56,11 @@ impl<W: Write> JsonLines<W> {
         }
     }
 
+    /// Whether whoever read the lines went away.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
     fn line(&mut self, event: &Event) -> Map<String, Value> {
         if let EventKind::Rollback(RollbackEvent::Planned { items, .. }) = &event.kind {
             self.items = items.iter().map(|item| item.id.clone()).collect();

@@ -22,6 +22,7 @@ pub mod progress;
 pub mod prompt;
 pub mod rehearsal;
 pub mod report;
+pub mod spark;
 pub mod status;
 pub mod text;
 pub mod times;

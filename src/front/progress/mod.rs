@@ -53,6 +53,8 @@ pub enum Shown {
     Hold(Sender<()>),
     /// The terminal may be drawn on again.
     Release,
+    /// A line to stand above the picture, escaped already.
+    Say(String),
     /// Time has passed.
     Tick,
     /// Nothing more comes.
@@ -174,6 +176,7 @@ impl Screen {
                     self.bar
                         .set_draw_target(ProgressDrawTarget::stderr_with_hz(20));
                 }
+                Ok(Shown::Say(line)) => self.bar.println(line),
                 Ok(Shown::Tick) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Shown::Finish) | Err(RecvTimeoutError::Disconnected) => break,
             }
