@@ -15,6 +15,7 @@ mod checks;
 mod children;
 mod comms;
 mod demo_app;
+mod detach;
 mod diff;
 mod exit_codes;
 #[cfg(feature = "failpoints")]
@@ -57,3 +58,4 @@ mod store_faults;
 mod store_sqlite;
 mod store_witness;
 mod terminal;
+mod watch;

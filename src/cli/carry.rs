@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::ask::Silence;
+use super::behind::Behind;
 use super::desk::Desk;
 use super::error::CommandError;
 use super::exit::Exit;
@@ -53,6 +54,8 @@ pub(super) struct Ready {
     pub(super) people: BTreeMap<String, String>,
     /// Messages to people that did not get there.
     pub(super) undelivered: Undelivered,
+    /// Who started it and does not stay, where it goes on in the background.
+    pub(super) behind: Option<Behind>,
 }
 
 /// Who is there while a run goes on.
@@ -112,7 +115,10 @@ impl Ready {
                 );
                 (Some(desk), vec![Box::new(shown) as Box<dyn Subscriber>])
             }
-            false => (None, subscribers(self.json, &self.run)),
+            false => match &self.behind {
+                Some(behind) => (None, vec![behind.subscriber(&self.run, self.run_dir())]),
+                None => (None, subscribers(self.json, &self.run)),
+            },
         };
         let comms = Comms::new(&Setup {
             run: &self.run,

@@ -56,6 +56,7 @@ impl Stage {
             silent: until.is_some(),
             attendance: Attendance::default(),
             people: std::collections::BTreeMap::new(),
+            behind: None,
             undelivered: crate::comms::Undelivered::default(),
         };
         let start = Start::New {

@@ -2,12 +2,14 @@
 
 mod actions;
 mod ask;
+mod behind;
 mod carry;
 mod check;
 mod close_out;
 mod completions;
 mod decide;
 mod desk;
+mod detach;
 mod diff;
 mod doctor;
 mod dress;
@@ -106,6 +108,8 @@ enum Command {
     Actions(actions::Args),
     Schema(schema::Args),
     Completions(completions::Args),
+    #[command(hide = true)]
+    Engine(behind::Args),
 }
 
 /// Reads the arguments, carries the command out, prints what is wrong, and gives the exit code.
@@ -133,8 +137,8 @@ fn route(args: Args) -> Result<Exit, CommandError> {
         Command::Check(args) => check::check(&args),
         Command::Plan(args) => plan::plan(&args, &state_dir),
         Command::Rehearse(args) => rehearse::rehearse(&args, &state_dir),
-        Command::Run(args) => run::run(&args, &state_dir),
-        Command::Resume(args) => resume::resume(&args, &state_dir),
+        Command::Run(args) => run::run(args, &state_dir),
+        Command::Resume(args) => resume::resume(args, &state_dir),
         Command::Rollback(args) => resume::rollback(&args, &state_dir),
         Command::Pause(args) => orders::pause(&args, &state_dir),
         Command::Cancel(args) => resume::cancel(&args, &state_dir),
@@ -159,6 +163,7 @@ fn route(args: Args) -> Result<Exit, CommandError> {
         Command::Actions(args) => actions::actions(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),
+        Command::Engine(_) => behind::engine(&state_dir),
     }
 }
 

@@ -4,7 +4,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::behind::Behind;
 use super::carry::{Attendance, Ready};
+use super::detach::{self, Errand};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::orders::{self, Found};
@@ -16,7 +20,7 @@ use crate::run::allowed;
 use crate::store::Store;
 
 /// Go on with a run that was stopped, was left in the middle, or failed
-#[derive(clap::Args)]
+#[derive(clap::Args, Serialize, Deserialize)]
 #[command(
     after_help = "What was in the middle of a change is settled first, by its probe, by its word that \
                   it may be done twice, or by asking.\n\nExample:\n  ferry resume"
@@ -30,6 +34,9 @@ pub(super) struct ResumeArgs {
     /// Wait for people at manual steps and approvals, also without a terminal, instead of parking
     #[arg(long)]
     wait: bool,
+    /// Go on in the background, and come back as soon as that has begun
+    #[arg(long, conflicts_with = "guided")]
+    detach: bool,
 }
 
 /// Go back: take back what a run changed, or go on with taking it back
@@ -69,7 +76,7 @@ pub(super) struct AbortArgs {
 }
 
 /// Which run, and with what.
-#[derive(clap::Args)]
+#[derive(clap::Args, Serialize, Deserialize)]
 struct On {
     /// The run, or a beginning of its id; the latest when left out
     #[arg(value_name = "RUN")]
@@ -88,54 +95,64 @@ struct On {
     json: bool,
 }
 
-pub(super) fn resume(args: &ResumeArgs, state_dir: &Path) -> Result<Exit, CommandError> {
+pub(super) fn resume(mut args: ResumeArgs, state_dir: &Path) -> Result<Exit, CommandError> {
+    if !args.detach {
+        return carry_on(&args, state_dir, None);
+    }
+    args.detach = false;
+    let json = std::mem::take(&mut args.on.json);
+    let shown = args
+        .on
+        .run
+        .clone()
+        .unwrap_or_else(|| "the latest run".into());
+    detach::start(&Errand::Resume(args), &shown, state_dir, json)
+}
+
+/// Goes on in this process; `behind`: for somebody who does not stay.
+pub(super) fn carry_on(
+    args: &ResumeArgs,
+    state_dir: &Path,
+    behind: Option<Behind>,
+) -> Result<Exit, CommandError> {
     super::carry::can_guide(args.guided)?;
     let attendance = Attendance {
         guided: args.guided,
         wait: args.wait,
     };
-    go(&args.on, state_dir, Order::Resume, None, attendance)
+    go(
+        &args.on,
+        state_dir,
+        (Order::Resume, None),
+        attendance,
+        behind,
+    )
 }
 
 pub(super) fn rollback(args: &RollbackArgs, state_dir: &Path) -> Result<Exit, CommandError> {
     let reason = args.reason.clone();
-    go(
-        &args.on,
-        state_dir,
-        Order::Rollback,
-        reason,
-        Attendance::default(),
-    )
+    let order = (Order::Rollback, reason);
+    go(&args.on, state_dir, order, Attendance::default(), None)
 }
 
 pub(super) fn cancel(args: &CancelArgs, state_dir: &Path) -> Result<Exit, CommandError> {
     let no_rollback = args.no_rollback;
     let order = Order::Cancel { no_rollback };
-    go(
-        &args.on,
-        state_dir,
-        order,
-        args.reason.clone(),
-        Attendance::default(),
-    )
+    let order = (order, args.reason.clone());
+    go(&args.on, state_dir, order, Attendance::default(), None)
 }
 
 pub(super) fn abort(args: &AbortArgs, state_dir: &Path) -> Result<Exit, CommandError> {
-    go(
-        &args.on,
-        state_dir,
-        Order::Abort,
-        args.reason.clone(),
-        Attendance::default(),
-    )
+    let order = (Order::Abort, args.reason.clone());
+    go(&args.on, state_dir, order, Attendance::default(), None)
 }
 
 fn go(
     on: &On,
     state_dir: &Path,
-    order: Order,
-    reason: Option<String>,
+    (order, reason): (Order, Option<String>),
     attendance: Attendance,
+    behind: Option<Behind>,
 ) -> Result<Exit, CommandError> {
     let takeover = on.takeover;
     super::prepare()?;
@@ -187,6 +204,7 @@ fn go(
             attendance,
             people: std::collections::BTreeMap::new(),
             undelivered: crate::comms::Undelivered::default(),
+            behind,
         };
         ready.carry(Start::Again { order, takeover }).await.map(Ok)
     });

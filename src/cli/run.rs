@@ -4,7 +4,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::behind::Behind;
 use super::carry::{Attendance, Ready};
+use super::detach::{self, Errand};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::saved::{self, SavedPlan};
@@ -18,7 +22,7 @@ use crate::runbook::Source;
 use crate::store::{SqliteStore, Store};
 
 /// Carry a runbook out; when a step or an expectation fails, go back by itself
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args, Serialize, Deserialize)]
 #[command(after_help = "Example:\n  ferry run runbooks/hybrid-cache.yaml --input strategy=rolling")]
 pub(super) struct Args {
     /// The runbook
@@ -63,10 +67,13 @@ pub(super) struct Args {
     /// Line-delimited events on standard output instead of progress
     #[arg(long)]
     json: bool,
+    /// Carry it out in the background, and come back as soon as it has begun
+    #[arg(long, conflicts_with = "guided")]
+    detach: bool,
 }
 
 /// Whether messages are sent, as it is typed.
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, clap::ValueEnum, Serialize, Deserialize)]
 pub(super) enum Comms {
     /// To their channels
     On,
@@ -104,7 +111,44 @@ impl Args {
     }
 }
 
-pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
+pub(super) fn run(args: Args, state_dir: &Path) -> Result<Exit, CommandError> {
+    match args.detach {
+        true => detached(args, state_dir),
+        false => carry_out(&args, state_dir, None),
+    }
+}
+
+/// Hands it to an engine in the background, once everything is said that only this terminal can say.
+fn detached(mut args: Args, state_dir: &Path) -> Result<Exit, CommandError> {
+    let dash = Path::new("-");
+    if [&args.runbook, &args.plan]
+        .into_iter()
+        .flatten()
+        .any(|path| path == dash)
+    {
+        let message = "a run in the background cannot read its runbook from standard input";
+        return Err(CommandError::new(Exit::Usage, message).hint("put it into a file"));
+    }
+    let (plan, _, _) = args.planned()?;
+    saved::expect_digest(&plan, args.expect_digest.as_deref())?;
+    let asks = !args.yes && !args.json;
+    let people = super::people::bind(&plan.runbook, &args.people, asks)?;
+    args.people = people.into_iter().collect();
+    // what was looked at here is what runs there
+    args.expect_digest = Some(plan.digest.clone());
+    let json = std::mem::take(&mut args.json);
+    args.detach = false;
+    let name = plan.runbook.name.value.clone();
+    drop(plan);
+    detach::start(&Errand::Run(Box::new(args)), &name, state_dir, json)
+}
+
+/// Carries it out in this process; `behind`: for somebody who does not stay.
+pub(super) fn carry_out(
+    args: &Args,
+    state_dir: &Path,
+    behind: Option<Behind>,
+) -> Result<Exit, CommandError> {
     super::carry::can_guide(args.guided)?;
     let (plan, secrets, source) = args.planned()?;
     saved::expect_digest(&plan, args.expect_digest.as_deref())?;
@@ -145,6 +189,7 @@ pub(super) fn run(args: &Args, state_dir: &Path) -> Result<Exit, CommandError> {
             },
             people,
             undelivered: Undelivered::default(),
+            behind,
         };
         let start = Start::New {
             source: source.name,

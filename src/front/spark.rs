@@ -107,7 +107,13 @@ mod tests {
 
     #[test]
     fn gaps_are_gaps_and_change_no_scale() {
-        let values = [Some(0.0), None, Some(f64::NAN), Some(f64::INFINITY), Some(1.0)];
+        let values = [
+            Some(0.0),
+            None,
+            Some(f64::NAN),
+            Some(f64::INFINITY),
+            Some(1.0),
+        ];
         assert_eq!(spark_in(Marks::Blocks, &values, 5), "▁   █");
         assert_eq!(spark_in(Marks::Blocks, &[None, None], 5), "  ");
     }
@@ -131,6 +137,9 @@ mod tests {
         assert_eq!(of(&[("LANG", "C")]), Marks::Ascii);
         assert_eq!(of(&[("LC_ALL", "C.utf8"), ("LANG", "C")]), Marks::Blocks);
         assert_eq!(of(&[("LC_ALL", ""), ("LANG", "POSIX")]), Marks::Ascii);
-        assert_eq!(of(&[("TERM", "linux"), ("LANG", "en_US.UTF-8")]), Marks::Ascii);
+        assert_eq!(
+            of(&[("TERM", "linux"), ("LANG", "en_US.UTF-8")]),
+            Marks::Ascii
+        );
     }
 }
