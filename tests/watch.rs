@@ -275,7 +275,12 @@ fn a_pause_is_shown_with_what_goes_on() {
     going.wait().success();
     let watched = watching.wait().success();
     let next = format!("  next        ferry resume {}\n", id(&watched));
-    assert_eq!(watched.stderr.matches(&next).count(), 1, "{}", watched.stderr);
+    assert_eq!(
+        watched.stderr.matches(&next).count(),
+        1,
+        "{}",
+        watched.stderr
+    );
 }
 
 #[test]

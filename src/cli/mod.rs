@@ -25,6 +25,7 @@ mod orders;
 mod panic;
 mod people;
 mod plan;
+mod probe;
 mod rehearse;
 mod replan;
 mod report;
@@ -105,6 +106,7 @@ enum Command {
     Verify(verify::Args),
     Doctor(doctor::Args),
     Snapshot(snapshot::Args),
+    Probe(probe::Args),
     Actions(actions::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -160,6 +162,7 @@ fn route(args: Args) -> Result<Exit, CommandError> {
         Command::Verify(args) => verify::verify(&args, &state_dir),
         Command::Doctor(args) => doctor::doctor(&args, &state_dir),
         Command::Snapshot(args) => snapshot::snapshot(&args, &state_dir),
+        Command::Probe(args) => probe::probe(&args),
         Command::Actions(args) => actions::actions(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),

@@ -104,7 +104,7 @@ pub(super) fn rehearse(args: &Args, state_dir: &Path) -> Result<Exit, CommandErr
 }
 
 /// Waits for a signal that asks to stop.
-async fn told_to_stop() -> Exit {
+pub(super) async fn told_to_stop() -> Exit {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;

@@ -83,6 +83,16 @@ pub fn one(spec: &Spec) -> String {
     text
 }
 
+/// The names of an action's parameters.
+pub fn parameter_names(spec: &Spec) -> Vec<String> {
+    let mut generator: SchemaGenerator = SchemaSettings::draft2020_12().into_generator();
+    let schema = (spec.schema)(&mut generator).to_value();
+    let definitions: Map<String, Value> = generator.take_definitions(true);
+    let properties = resolve(&schema, &definitions).get("properties");
+    let names = properties.and_then(Value::as_object).into_iter().flatten();
+    names.map(|(name, _)| name.clone()).collect()
+}
+
 fn parameters(spec: &Spec, text: &mut String) {
     let mut generator: SchemaGenerator = SchemaSettings::draft2020_12().into_generator();
     let schema = (spec.schema)(&mut generator).to_value();

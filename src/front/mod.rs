@@ -18,6 +18,7 @@ mod lines;
 pub mod look;
 pub mod plain;
 pub mod plan;
+pub mod probe;
 pub mod progress;
 pub mod prompt;
 pub mod rehearsal;

@@ -9,6 +9,7 @@ mod back;
 mod elsewhere;
 mod found;
 mod hands;
+mod look;
 mod place;
 mod step;
 mod touch;
@@ -30,6 +31,7 @@ use crate::run::RunState;
 
 pub use elsewhere::{Common, common};
 use hands::Hands;
+pub use look::{Looked, Looking};
 use walk::{Cache, Walker};
 
 /// Stands where the value of a secret would, when nothing that is read needs it.

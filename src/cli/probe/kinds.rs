@@ -1,0 +1,188 @@
+//! Which looks there are: the reading actions, and what each looks at.
+
+use serde_json::{Value, json};
+
+use super::super::error::CommandError;
+use super::super::exit::Exit;
+use super::Args;
+use super::subject::{Subject, System};
+use crate::action::Registry;
+use crate::front::actions::parameter_names;
+use crate::front::text::table;
+use crate::runbook::diagnostic::did_you_mean;
+use crate::runbook::{Class, Spec, TargetKind};
+
+/// Actions that change nothing and look at no system: they wait for people, for time, for a run.
+const NO_LOOKS: [&str; 5] = ["approve", "env", "manual", "snapshot_equals", "wait"];
+
+/// What may read, as the call does.
+const SAMPLES: [&str; 3] = ["PING", "GET /", "select 1"];
+
+/// Parameters that a path is for, the first that there is.
+const PATHS: [&str; 3] = ["path", "file", "dir"];
+
+/// A look that was chosen.
+pub(super) struct Kind {
+    pub(super) spec: Spec,
+    /// What nobody said and is usual.
+    pub(super) usual: Value,
+    /// The parameter that the path is.
+    pub(super) path: Option<String>,
+}
+
+impl Kind {
+    pub(super) fn key(&self) -> &'static str {
+        self.spec.key
+    }
+}
+
+fn looks() -> Vec<Spec> {
+    let catalog = Registry::all().catalog();
+    catalog
+        .iter()
+        .filter(|spec| is_look(spec))
+        .copied()
+        .collect()
+}
+
+fn is_look(spec: &Spec) -> bool {
+    let reads = |value: &Value| (spec.class)(value) == Class::Reading;
+    let by_call = || SAMPLES.iter().any(|text| reads(&Value::from(*text)));
+    !NO_LOOKS.contains(&spec.key) && (reads(&Value::Null) || by_call())
+}
+
+/// The parameter of a look that a path is for.
+fn path_of(spec: &Spec) -> Option<String> {
+    let names = parameter_names(spec);
+    let wanted = PATHS
+        .iter()
+        .find(|path| names.iter().any(|name| name == *path));
+    wanted.map(|path| (*path).to_owned())
+}
+
+fn fits(spec: &Spec, subject: &Subject) -> bool {
+    match subject {
+        Subject::System(_) => spec.targets.iter().any(|kind| subject.is(*kind)),
+        Subject::Path(_) => spec.targets.is_empty() && path_of(spec).is_some(),
+        Subject::Here => spec.targets.is_empty(),
+    }
+}
+
+/// The look that is meant.
+pub(super) fn choose(args: &Args, subject: &Subject) -> Result<Kind, CommandError> {
+    let looks = looks();
+    let Some(wanted) = args.kind.as_deref() else {
+        return usual(args, subject, &looks);
+    };
+    let Some(spec) = looks.iter().find(|spec| spec.key == wanted) else {
+        return Err(unknown(wanted, &looks));
+    };
+    if !fits(spec, subject) {
+        return Err(unfit(spec, subject, &looks));
+    }
+    Ok(Kind {
+        spec: *spec,
+        usual: Value::Null,
+        path: path_of(spec).filter(|_| matches!(subject, Subject::Path(_))),
+    })
+}
+
+fn unknown(wanted: &str, looks: &[Spec]) -> CommandError {
+    let (message, hint) = match Registry::all().catalog().get(wanted) {
+        Some(_) if NO_LOOKS.contains(&wanted) => (
+            format!("`{wanted}` looks at no system"),
+            "`ferry probe --list` lists what does",
+        ),
+        Some(_) => (
+            format!("`{wanted}` changes something"),
+            "`ferry probe` only reads; what changes is for a runbook",
+        ),
+        None => (
+            format!("there is no look `{wanted}`"),
+            "`ferry probe --list` lists them",
+        ),
+    };
+    let mut error = CommandError::new(Exit::Usage, message);
+    if Registry::all().catalog().get(wanted).is_none() {
+        let near = did_you_mean(wanted, looks.iter().map(|spec| spec.key));
+        error.hints.extend(near);
+    }
+    error.hint(hint)
+}
+
+fn unfit(spec: &Spec, subject: &Subject, looks: &[Spec]) -> CommandError {
+    let what = match subject {
+        Subject::System(system) => format!("a `{}` target", system.kind.key()),
+        Subject::Path(_) => "a path".into(),
+        Subject::Here => "this machine".into(),
+    };
+    let kinds: Vec<_> = spec.targets.iter().map(|kind| kind.key()).collect();
+    let takes = match (kinds.as_slice(), path_of(spec)) {
+        ([], Some(_)) => "a path".to_owned(),
+        ([], None) => "this machine, `-`".to_owned(),
+        (kinds, _) => format!("`{}`", kinds.join("` or `")),
+    };
+    let message = format!("`{}` looks at {takes}, and this is {what}", spec.key);
+    let fitting: Vec<_> = looks.iter().filter(|one| fits(one, subject)).collect();
+    let fitting: Vec<_> = fitting.iter().map(|one| format!("`{}`", one.key)).collect();
+    let error = CommandError::new(Exit::Usage, message);
+    match fitting.is_empty() {
+        true => error,
+        false => error.hint(format!("for {what} there are {}", fitting.join(", "))),
+    }
+}
+
+/// What is looked at when nobody says how.
+fn usual(args: &Args, subject: &Subject, looks: &[Spec]) -> Result<Kind, CommandError> {
+    let (key, usual) = match subject {
+        Subject::System(system) => usual_of(system),
+        Subject::Path(_) => ("file.stat", Value::Null),
+        Subject::Here => {
+            return Err(
+                CommandError::new(Exit::Usage, "say what to look at on this machine")
+                    .hint("`ferry probe --list -` lists the looks"),
+            );
+        }
+    };
+    let spec = looks.iter().find(|spec| spec.key == key);
+    let spec = *spec.ok_or_else(|| unknown(key, looks))?;
+    let said = !args.set.is_empty() || args.params.is_some();
+    Ok(Kind {
+        spec,
+        usual: if said { Value::Null } else { usual },
+        path: path_of(&spec).filter(|_| matches!(subject, Subject::Path(_))),
+    })
+}
+
+fn usual_of(system: &System) -> (&'static str, Value) {
+    match system.kind {
+        TargetKind::Redis => ("redis.stats", Value::Null),
+        TargetKind::Postgres | TargetKind::Mysql => {
+            ("sql", json!({ "query": "select version() as version" }))
+        }
+        TargetKind::Sqlite => (
+            "sql",
+            json!({ "query": "select sqlite_version() as version" }),
+        ),
+        TargetKind::Prometheus => ("prometheus.query", json!({ "query": "up" })),
+        TargetKind::Http | TargetKind::Host => ("http", json!({ "request": "GET /" })),
+    }
+}
+
+/// The looks in a table; those that fit, where something is named.
+pub(super) fn list(subject: Option<&Subject>) -> String {
+    let mut rows = vec![["look", "at", "what it does"].map(str::to_owned).to_vec()];
+    for spec in looks() {
+        if subject.is_some_and(|subject| !fits(&spec, subject)) {
+            continue;
+        }
+        let kinds: Vec<_> = spec.targets.iter().map(|kind| kind.key()).collect();
+        let at = match (kinds.as_slice(), path_of(&spec)) {
+            ([], Some(_)) => "path".to_owned(),
+            ([], None) => "-".to_owned(),
+            (kinds, _) => kinds.join(", "),
+        };
+        rows.push(vec![spec.key.to_owned(), at, spec.summary.to_owned()]);
+    }
+    table(&rows, usize::MAX)
+}
