@@ -36,6 +36,7 @@ mod preflight;
 mod probes;
 mod probes_sql;
 mod prometheus;
+mod probe;
 mod readme;
 mod redis_ways;
 mod redis_probes;

@@ -5,7 +5,7 @@
 //! steps, which is in no journal. It ends when the run is over, or when nobody carries it on any more.
 
 use std::collections::HashSet;
-use std::io::{self, IsTerminal, Stderr, Stdout};
+use std::io::{self, Stderr, Stdout};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,7 +81,7 @@ pub(super) fn watch(args: &Args, state_dir: &Path) -> Result<Exit, CommandError>
 /// What shows it.
 enum Shows {
     Live(Progress),
-    Lines(Plain<Stderr>),
+    Lines(Box<Plain<Stderr>>),
     Json(JsonLines<Stdout>),
 }
 
@@ -91,19 +91,19 @@ impl Shows {
             return Self::Json(JsonLines::new(io::stdout(), run));
         }
         let look = carry::look();
-        if look.live && io::stderr().is_terminal() {
+        if look.live {
             // without a thread for it, lines serve as well
             if let Ok(progress) = Progress::start(look.colour) {
                 return Self::Live(progress);
             }
         }
-        Self::Lines(Plain::new(io::stderr(), look.colour))
+        Self::Lines(Box::new(Plain::new(io::stderr(), look.colour)))
     }
 
     fn subscriber(&mut self) -> &mut dyn Subscriber {
         match self {
             Self::Live(progress) => progress,
-            Self::Lines(plain) => plain,
+            Self::Lines(plain) => plain.as_mut(),
             Self::Json(json) => json,
         }
     }

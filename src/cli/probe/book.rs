@@ -51,9 +51,8 @@ pub(super) fn make(args: &Args, subject: Subject, kind: &Kind) -> Result<Made, C
     let mut secrets = HashMap::new();
     if let Some(system) = system {
         step.insert("target".into(), Value::from(system.name.as_str()));
-        let System {
-            name, url, options, ..
-        } = &system;
+        let System { name, options, .. } = &system;
+        let url = kind.url.as_ref().unwrap_or(&system.url);
         let mut target = Map::new();
         let is = kind_of(&system, kind);
         target.insert(is.key().into(), "${{ inputs.address }}".into());

@@ -28,6 +28,8 @@ pub(super) struct Kind {
     pub(super) usual: Value,
     /// The parameter that the path is.
     pub(super) path: Option<String>,
+    /// The address, where a part of it is what to look at.
+    pub(super) url: Option<String>,
 }
 
 impl Kind {
@@ -84,6 +86,7 @@ pub(super) fn choose(args: &Args, subject: &Subject) -> Result<Kind, CommandErro
         spec: *spec,
         usual: Value::Null,
         path: path_of(spec).filter(|_| matches!(subject, Subject::Path(_))),
+        url: None,
     })
 }
 
@@ -134,10 +137,16 @@ fn unfit(spec: &Spec, subject: &Subject, looks: &[Spec]) -> CommandError {
 
 /// What is looked at when nobody says how.
 fn usual(args: &Args, subject: &Subject, looks: &[Spec]) -> Result<Kind, CommandError> {
-    let (key, usual) = match subject {
-        Subject::System(system) => usual_of(system),
-        Subject::Path(_) => ("file.stat", Value::Null),
-        Subject::Here => {
+    let said = args.text.is_some() || !args.set.is_empty() || args.params.is_some();
+    let page = match subject {
+        Subject::System(system) if system.kind == TargetKind::Http && !said => page(&system.url),
+        _ => None,
+    };
+    let (key, usual) = match (subject, &page) {
+        (_, Some((_, page))) => ("http", json!({ "request": format!("GET {page}") })),
+        (Subject::System(system), None) => usual_of(system),
+        (Subject::Path(_), None) => ("file.stat", Value::Null),
+        (Subject::Here, None) => {
             return Err(
                 CommandError::new(Exit::Usage, "say what to look at on this machine")
                     .hint("`ferry probe --list -` lists the looks"),
@@ -146,12 +155,24 @@ fn usual(args: &Args, subject: &Subject, looks: &[Spec]) -> Result<Kind, Command
     };
     let spec = looks.iter().find(|spec| spec.key == key);
     let spec = *spec.ok_or_else(|| unknown(key, looks))?;
-    let said = !args.set.is_empty() || args.params.is_some();
     Ok(Kind {
         spec,
         usual: if said { Value::Null } else { usual },
         path: path_of(&spec).filter(|_| matches!(subject, Subject::Path(_))),
+        url: page.map(|(url, _)| url),
     })
+}
+
+/// An address that names a page: the server, and the page.
+fn page(url: &str) -> Option<(String, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let at = rest.find(['/', '?'])?;
+    let (server, page) = rest.split_at(at);
+    match page {
+        "/" => None,
+        _ if page.starts_with('/') => Some((format!("{scheme}://{server}"), page.to_owned())),
+        _ => Some((format!("{scheme}://{server}"), format!("/{page}"))),
+    }
 }
 
 fn usual_of(system: &System) -> (&'static str, Value) {

@@ -126,7 +126,7 @@ pub(super) fn probe(args: &Args) -> Result<Exit, CommandError> {
     let looking = Looking::new(
         made.plan,
         made.secrets,
-        state::here()?,
+        &state::here()?,
         args.timeout,
         BEFORE,
     )?;
@@ -165,7 +165,7 @@ async fn go(
         let next = Instant::now() + every;
         let looked = tokio::select! {
             looked = looking.look(fields) => looked,
-            stopped = &mut told => return Ok(over(repeats, stopped, worst)),
+            stopped = &mut told => return Ok(over(repeats, stopped)),
         };
         looks += 1;
         shows.show(&looked)?;
@@ -182,14 +182,13 @@ async fn go(
         }
         tokio::select! {
             () = tokio::time::sleep_until(next) => {}
-            stopped = &mut told => return Ok(over(repeats, stopped, worst)),
+            stopped = &mut told => return Ok(over(repeats, stopped)),
         }
     }
 }
 
-/// Ctrl-C is how looking again and again ends; in the middle of looks that were counted, or of the only
-/// one, it leaves something unsaid.
-fn over(repeats: bool, stopped: Exit, _worst: Exit) -> Exit {
+/// Ctrl-C is how looking again and again ends; it leaves a look unsaid where that was the only one.
+fn over(repeats: bool, stopped: Exit) -> Exit {
     match (repeats, stopped) {
         (true, Exit::Interrupted) => Exit::Done,
         _ => stopped,

@@ -14,9 +14,9 @@ use crate::engine::clock::now_ms;
 use crate::engine::rehearse::Looked;
 use crate::expr::Verdict;
 use crate::front::Look as Terminal;
-use crate::front::probe::{BARS, Look, Sheet};
+use crate::front::probe::{BARS, Look, Parts, Sheet};
 use crate::front::spark::Marks;
-use crate::front::text::{clip, moment, rfc3339};
+use crate::front::text::{moment, rfc3339};
 
 /// How looks are shown.
 enum Form {
@@ -81,7 +81,7 @@ impl Shows {
                 } else {
                     String::new()
                 };
-                for line in self.lines(looked, columns) {
+                for line in self.parts(looked, columns).lines() {
                     text.push_str(&line);
                     text.push('\n');
                 }
@@ -93,7 +93,7 @@ impl Shows {
         super::super::answer(&text)
     }
 
-    fn lines(&self, looked: &Looked, columns: usize) -> Vec<String> {
+    fn parts(&self, looked: &Looked, columns: usize) -> Parts {
         let took = looked.took_ms;
         let mut head = format!("{} of {}, {took:.1} ms", self.key, self.target);
         if self.looks > 1 || matches!(self.form, Form::InPlace) {
@@ -108,7 +108,7 @@ impl Shows {
             evidence: &looked.evidence,
             series: &self.series,
         };
-        look.lines(&Sheet {
+        look.parts(&Sheet {
             columns,
             colour: self.colour,
             marks: Marks::of(|name| std::env::var(name).ok()),
@@ -119,19 +119,8 @@ impl Shows {
     fn in_place(&self, looked: &Looked) -> String {
         let (rows, columns) = console::Term::stdout().size();
         let (rows, columns) = (usize::from(rows).max(4), usize::from(columns).max(20));
-        // some terminals wrap behind the last column
-        let mut lines = self.lines(looked, columns - 1);
-        let room = rows - 2;
-        if lines.len() > room {
-            // what was judged and is followed stands at the end, and is what one looks for
-            let foot = self.foot(looked, &lines).min(room / 2);
-            let below = lines.split_off(lines.len() - foot);
-            let left = lines.len() - (room - foot - 1);
-            lines.truncate(room - foot - 1);
-            let more = format!("  … {left} more lines; a larger window shows them");
-            lines.push(clip(&more, columns - 1));
-            lines.extend(below);
-        }
+        // some terminals wrap behind the last column, and the cursor needs a row
+        let lines = self.parts(looked, columns - 1).within(rows - 2);
         let start = if self.looks == 1 {
             "\x1b[2J\x1b[H"
         } else {
@@ -144,22 +133,6 @@ impl Shows {
         }
         text.push_str("\x1b[J");
         text
-    }
-
-    /// Lines at the end that are no fields.
-    fn foot(&self, looked: &Looked, lines: &[String]) -> usize {
-        let fields = match &looked.result {
-            None => 1,
-            Some(_) => {
-                let first = lines.iter().position(|line| {
-                    ["pass", "fail", "inconclusive", "error", "value"]
-                        .iter()
-                        .any(|word| strip(line).starts_with(&format!("  {word:14}")))
-                });
-                first.unwrap_or(lines.len())
-            }
-        };
-        lines.len() - fields
     }
 
     fn json(&self, looked: &Looked) -> String {
@@ -199,9 +172,4 @@ fn worse(one: Verdict, other: Verdict) -> Verdict {
         true => one,
         false => other,
     }
-}
-
-/// Without colours.
-fn strip(line: &str) -> String {
-    console::strip_ansi_codes(line).into_owned()
 }

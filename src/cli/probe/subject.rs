@@ -93,13 +93,9 @@ pub(super) fn find(args: &Args) -> Result<Subject, CommandError> {
 }
 
 fn by_hand(args: &Args, wanted: &str) -> Result<Subject, CommandError> {
-    let scheme = wanted.split_once(':').map(|(scheme, _)| scheme);
-    let (scheme, url) = match scheme {
-        Some(plus @ ("prometheus+http" | "prometheus+https")) => (
-            Some("prometheus"),
-            &wanted["prometheus+".len()..plus.len().max(wanted.len())],
-        ),
-        scheme => (scheme, wanted),
+    let (scheme, url) = match wanted.strip_prefix("prometheus+") {
+        Some(url) => (Some("prometheus"), url),
+        None => (wanted.split_once(':').map(|(scheme, _)| scheme), wanted),
     };
     let known = scheme.and_then(|scheme| SCHEMES.iter().find(|(known, _)| *known == scheme));
     if let Some((_, kind)) = known {

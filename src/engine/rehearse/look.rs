@@ -3,7 +3,7 @@
 //! Main type: [`Looking`], a plan of one step that is read again and again. What it returns is masked.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,13 +54,13 @@ impl Looking {
     pub fn new(
         plan: Plan,
         secrets: HashMap<String, String>,
-        base_dir: PathBuf,
+        base_dir: &Path,
         longest: Duration,
         before: Duration,
     ) -> Result<Self, EngineError> {
         let state = RunState::new(Arc::new(plan), RUN, "", RunOptions::default());
         let run_dir = base_dir.join(RUN);
-        let hands = super::hands(&state, secrets, &base_dir, run_dir, false)?;
+        let hands = super::hands(&state, secrets, base_dir, run_dir, false)?;
         let before = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
         Ok(Self {
             hands,

@@ -47,25 +47,60 @@ pub struct Sheet {
     pub marks: Marks,
 }
 
+/// The lines of a look by what they are about: a small window cuts the fields first.
+pub struct Parts {
+    /// What was done and where.
+    pub head: String,
+    /// What was read.
+    pub fields: Vec<String>,
+    /// Failures, judgements, and what is followed.
+    pub foot: Vec<String>,
+}
+
 impl Look<'_> {
     /// Its lines, none wider than the sheet.
-    pub fn lines(&self, sheet: &Sheet) -> Vec<String> {
-        let mut lines = vec![clip(&shown(self.head), sheet.columns)];
+    pub fn parts(&self, sheet: &Sheet) -> Parts {
+        let mut foot = Vec::new();
         if let Some(failure) = self.failure {
-            said(sheet, Tone::Bad, "failed", &failure.message, &mut lines);
+            said(sheet, Tone::Bad, "failed", &failure.message, &mut foot);
             if let Some(hint) = &failure.hint {
-                said(sheet, Tone::Quiet, "hint", hint, &mut lines);
+                said(sheet, Tone::Quiet, "hint", hint, &mut foot);
             }
         }
-        if let Some(result) = self.result {
-            lines.extend(fields::lines(result, self.before, self.words, sheet));
-        }
         for evidence in self.evidence {
-            judged(evidence, sheet, &mut lines);
+            judged(evidence, sheet, &mut foot);
         }
         for (expression, values) in self.series {
-            series(expression, values, sheet, &mut lines);
+            series(expression, values, sheet, &mut foot);
         }
+        let fields = self
+            .result
+            .map(|result| fields::lines(result, self.before, self.words, sheet));
+        Parts {
+            head: clip(&shown(self.head), sheet.columns),
+            fields: fields.unwrap_or_default(),
+            foot,
+        }
+    }
+}
+
+impl Parts {
+    /// All of them, one below the other.
+    pub fn lines(self) -> Vec<String> {
+        let Self { head, fields, foot } = self;
+        std::iter::once(head).chain(fields).chain(foot).collect()
+    }
+
+    /// At most `rows` lines; what is left out of the fields is said.
+    pub fn within(mut self, rows: usize) -> Vec<String> {
+        let room = rows.saturating_sub(1 + self.foot.len()).max(1);
+        if self.fields.len() > room {
+            let left = self.fields.len() - (room - 1);
+            self.fields.truncate(room - 1);
+            self.fields.push(format!("  … {left} more"));
+        }
+        let mut lines = self.lines();
+        lines.truncate(rows);
         lines
     }
 }

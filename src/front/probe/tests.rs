@@ -21,7 +21,7 @@ fn of(result: &Value, before: Option<&Value>) -> Vec<String> {
         evidence: &[],
         series: &[],
     };
-    look.lines(&SHEET)[1..].to_vec()
+    look.parts(&SHEET).fields
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn judgements_and_failures_stand_below() {
         ],
     };
     assert_eq!(
-        look.lines(&SHEET),
+        look.parts(&SHEET).lines(),
         [
             "redis.stats of t",
             "  failed        target `t`: connection refused",
@@ -192,11 +192,26 @@ fn no_line_is_wider_than_the_sheet() {
             evidence: &[],
             series: &[(long.clone(), vec![Some(1.0); 300])],
         };
-        for line in look.lines(&Sheet { columns, ..SHEET }) {
+        for line in look.parts(&Sheet { columns, ..SHEET }).lines() {
             assert!(
                 super::super::text::width(&line) <= columns,
                 "{columns}: {line}"
             );
         }
     }
+}
+
+#[test]
+fn a_small_window_keeps_the_judgements() {
+    let parts = |fields: usize| Parts {
+        head: "head".into(),
+        fields: (0..fields).map(|n| format!("f{n}")).collect(),
+        foot: vec!["pass".into()],
+    };
+    assert_eq!(parts(3).within(5), ["head", "f0", "f1", "f2", "pass"]);
+    assert_eq!(
+        parts(4).within(5),
+        ["head", "f0", "f1", "  … 2 more", "pass"]
+    );
+    assert_eq!(parts(4).within(2), ["head", "  … 4 more"]);
 }

@@ -134,15 +134,15 @@ pub(super) fn plain(value: f64) -> String {
 mod tests {
     use super::*;
 
-    fn show(name: &str, words: &str, value: serde_json::Value) -> (String, String) {
+    fn show(name: &str, words: &str, value: &serde_json::Value) -> (String, String) {
         let number = value.as_number().unwrap();
         let (told, raw) = Unit::of(name, words).show(number);
         (told, raw.unwrap_or_default())
     }
 
     #[track_caller]
-    fn is(name: &str, words: &str, value: serde_json::Value, told: &str, raw: &str) {
-        let found = show(name, words, value);
+    fn is(name: &str, words: &str, value: impl Into<serde_json::Value>, told: &str, raw: &str) {
+        let found = show(name, words, &value.into());
         assert_eq!(found, (told.to_owned(), raw.to_owned()), "{name}");
     }
 
@@ -151,34 +151,22 @@ mod tests {
         is(
             "used_memory",
             "bytes in use",
-            1_048_576.into(),
+            1_048_576,
             "1.0 MB",
             "1048576",
         );
-        is(
-            "maxmemory",
-            "the limit in bytes; 0: none",
-            0.into(),
-            "0 B",
-            "0",
-        );
-        is(
-            "memory_share",
-            "x, 0 to 1; y",
-            0.25.into(),
-            "25.0 %",
-            "0.25",
-        );
-        is("hit_rate", "", 0.9731.into(), "97.3 %", "0.9731");
-        is("uptime_s", "", 7_800.into(), "2h 10m", "7800");
-        is("uptime_in_seconds", "", 61.into(), "1m 01s", "61");
-        is("latency_ms", "", 0.4213.into(), "0.42 ms", "0.4213");
-        is("usec", "", 1500.into(), "1.50 ms", "1500");
-        is("avg_ttl", "", 90_000.into(), "1m 30s", "90000");
+        is("maxmemory", "the limit in bytes; 0: none", 0, "0 B", "0");
+        is("memory_share", "x, 0 to 1; y", 0.25, "25.0 %", "0.25");
+        is("hit_rate", "", 0.9731, "97.3 %", "0.9731");
+        is("uptime_s", "", 7_800, "2h 10m", "7800");
+        is("uptime_in_seconds", "", 61, "1m 01s", "61");
+        is("latency_ms", "", 0.4213, "0.42 ms", "0.4213");
+        is("usec", "", 1500, "1.50 ms", "1500");
+        is("avg_ttl", "", 90_000, "1m 30s", "90000");
         is(
             "modified",
             "when, in seconds since the Unix epoch",
-            1_772_330_400.into(),
+            1_772_330_400,
             "2026-03-01 02:00:00 UTC",
             "1772330400",
         );
@@ -186,22 +174,22 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_unit_stays_a_number() {
-        is("keys", "", 1_234_567.into(), "1234567", "");
-        is("mem_fragmentation_ratio", "", 1.5.into(), "1.5", "");
-        is("ops_per_sec", "", 12.into(), "12", "");
-        is("maxmemory_policy_count", "", 2.into(), "2", "");
-        is("status", "", 200.into(), "200", "");
-        is("hit_rate", "", 3.into(), "3", "");
-        is("latency_ms", "", (-1).into(), "-1", "");
-        is("invalid", "how many bytes are wrong", 3.into(), "3", "");
+        is("keys", "", 1_234_567, "1234567", "");
+        is("mem_fragmentation_ratio", "", 1.5, "1.5", "");
+        is("ops_per_sec", "", 12, "12", "");
+        is("maxmemory_policy_count", "", 2, "2", "");
+        is("status", "", 200, "200", "");
+        is("hit_rate", "", 3, "3", "");
+        is("latency_ms", "", -1, "-1", "");
+        is("invalid", "how many bytes are wrong", 3, "3", "");
     }
 
     #[test]
     fn nearly_everything_is_not_everything() {
-        is("hit_rate", "", 0.99999.into(), "over 99.9 %", "0.99999");
-        is("hit_rate", "", 0.000_01.into(), "under 0.1 %", "0.00001");
-        is("hit_rate", "", 1.0.into(), "100.0 %", "1.0");
-        is("hit_rate", "", 0.0.into(), "0.0 %", "0.0");
+        is("hit_rate", "", 0.99999, "over 99.9 %", "0.99999");
+        is("hit_rate", "", 0.000_01, "under 0.1 %", "0.00001");
+        is("hit_rate", "", 1.0, "100.0 %", "1.0");
+        is("hit_rate", "", 0.0, "0.0 %", "0.0");
     }
 
     #[test]
