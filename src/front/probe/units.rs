@@ -72,7 +72,7 @@ impl Unit {
             Some(told) => (told, Some(raw)),
             None if number.is_f64() => {
                 let told = plain(value);
-                let raw = Some(raw).filter(|raw| *raw != told);
+                let raw = Some(raw).filter(|raw| raw.strip_suffix(".0").unwrap_or(raw) != told);
                 (told, raw)
             }
             None => (raw, None),
@@ -177,6 +177,7 @@ mod tests {
         is("keys", "", 1_234_567, "1234567", "");
         is("mem_fragmentation_ratio", "", 1.5, "1.5", "");
         is("ops_per_sec", "", 12, "12", "");
+        is("ops_per_sec", "", 12.0, "12", "");
         is("maxmemory_policy_count", "", 2, "2", "");
         is("status", "", 200, "200", "");
         is("hit_rate", "", 3, "3", "");
