@@ -570,6 +570,30 @@ async fn a_cluster_is_one_target() {
     assert_eq!(ports.len(), 3, "the keys are on all masters");
     assert_eq!(reply(json!("DBSIZE"), all.target()).await, SPREAD.len());
 
+    let seen = run("redis.keys", json!("?"), all.target()).await.unwrap();
+    assert_eq!(
+        (
+            &seen["keys"],
+            &seen["without_ttl"],
+            &seen["dbsize"],
+            &seen["complete"]
+        ),
+        (&json!(6), &json!(6), &json!(6), &json!(true))
+    );
+    let seen = run("redis.keys", json!({ "sample": 4 }), all.target())
+        .await
+        .unwrap();
+    assert_eq!(
+        (&seen["keys"], &seen["complete"]),
+        (&json!(4), &json!(false))
+    );
+    let error = run("redis.latency", json!({}), all.target())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.message,
+        "`redis.latency` is not supported on a Cluster, and `t` is one"
+    );
     probed(all).await;
 }
 
@@ -632,6 +656,21 @@ async fn other_probes_see_all_masters_too() {
     );
     assert!(info["keyspace"]["db0"]["keys"].as_i64().unwrap() > 0);
     assert!(info.get("tcp_port").is_none() && info["nodes"][1]["tcp_port"] == all.nodes[1].port);
+
+    let rates = run("redis.stats", json!({ "over": "200ms" }), all.target())
+        .await
+        .unwrap();
+    let nodes = rates["nodes"].as_array().unwrap();
+    let sum: f64 = nodes
+        .iter()
+        .map(|node| node["ops_per_sec"].as_f64().unwrap())
+        .sum();
+    assert_eq!(rates["ops_per_sec"], sum);
+    assert_eq!(
+        (&rates["evictions_per_sec"], &rates["cpu"]),
+        (&json!(0.0), &Value::Null)
+    );
+    assert!(nodes.iter().all(|node| node["cpu"].is_f64()), "{rates}");
 
     let seen = run("redis.replication", json!({ "replicas": 1 }), all.target())
         .await

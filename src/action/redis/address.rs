@@ -21,6 +21,7 @@ const ON_A_CLUSTER: &[&str] = &[
     "redis",
     "redis.config_get",
     "redis.info",
+    "redis.keys",
     "redis.replication",
     "redis.roundtrip",
     "redis.stats",

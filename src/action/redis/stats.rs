@@ -106,7 +106,7 @@ static SPEC: Spec = Spec {
         ),
         (
             "cpu",
-            "processor time the server used / time, over the interval: 1 is one core; null without `over`",
+            "processor time the server used / time, over the interval: 1 is one core; null without `over`, and for a Cluster as a whole",
         ),
         ("role", "master or replica"),
         ("redis_version", "such as 7.0.15"),
@@ -150,59 +150,81 @@ impl Action for Stats {
 }
 
 async fn read(link: Link, params: &Params) -> Result<Value, ActionError> {
-    let in_cluster = link.in_cluster();
-    let db = link.address.db;
-    let mut links = match in_cluster {
-        true => link.masters().await?,
-        false => vec![link],
-    };
-    let before = all(&mut links).await?;
-    let began = Stopwatch::start();
-    let (after, rates) = match params.over {
-        None => (before, None),
-        Some(Span(over)) => {
-            sleep(over).await;
-            let span = began.elapsed();
-            let after = all(&mut links).await?;
-            let rates = Rates::of_nodes(&before, &after, span);
-            (after, Some(rates))
-        }
-    };
-    let slowest = after.iter().map(|(_, ms)| *ms).fold(0.0, f64::max);
-    if !in_cluster {
-        let mut found = figures(&after[0].0, db, slowest, rates.as_ref());
-        found["nodes"] = Value::Null;
-        return Ok(found);
+    let (in_cluster, db) = (link.in_cluster(), link.address.db);
+    let mut looks = Vec::new();
+    for link in link.masters().await? {
+        looks.push(Look::first(link).await?);
     }
-    let nodes = after.iter().zip(&links).map(|((info, ms), link)| {
-        let mut node = figures(info, 0, *ms, None);
-        node["node"] = json!(link.address.place);
-        node
-    });
-    let nodes: Vec<Value> = nodes.collect();
-    let infos: Vec<Map<String, Value>> = after.into_iter().map(|(info, _)| info).collect();
-    let whole = spread::merged(&infos);
-    let mut found = figures(&whole, 0, slowest, rates.as_ref());
-    let youngest = nodes.iter().map(|node| node["uptime_s"].as_i64()).min();
-    found["uptime_s"] = json!(youngest.flatten());
-    found["fragmentation"] = share(int(&whole, "used_memory_rss"), int(&whole, "used_memory"));
-    found["nodes"] = Value::Array(nodes);
+    if let Some(Span(over)) = params.over {
+        sleep(over).await;
+        for look in &mut looks {
+            look.again().await?;
+        }
+    }
+    if in_cluster {
+        return Ok(all(&looks));
+    }
+    let one = looks.first().map(|look| look.figures(db));
+    let mut found = one.unwrap_or_default();
+    found["nodes"] = Value::Null;
     Ok(found)
 }
 
-/// INFO of a server, and how many milliseconds a PING took.
-type Seen = (Map<String, Value>, f64);
+/// What one server said.
+struct Look {
+    link: Link,
+    latency_ms: f64,
+    info: Map<String, Value>,
+    /// Since it said so.
+    since: Stopwatch,
+    rates: Option<Rates>,
+}
 
-/// What each server says.
-async fn all(links: &mut [Link]) -> Result<Vec<Seen>, ActionError> {
-    let mut seen = Vec::with_capacity(links.len());
-    for link in links {
+impl Look {
+    async fn first(mut link: Link) -> Result<Self, ActionError> {
         let started = Instant::now();
         link.ask(Effect::Reads, &["PING"]).await?;
         let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
-        seen.push((info::read(link, &[]).await?, latency_ms));
+        let info = info::read(&mut link, &[]).await?;
+        Ok(Self {
+            link,
+            latency_ms,
+            info,
+            since: Stopwatch::start(),
+            rates: None,
+        })
     }
-    Ok(seen)
+
+    async fn again(&mut self) -> Result<(), ActionError> {
+        let now = info::read(&mut self.link, &[]).await?;
+        self.rates = Some(Rates::between(&self.info, &now, self.since.elapsed()));
+        self.info = now;
+        Ok(())
+    }
+
+    fn figures(&self, db: i64) -> Value {
+        figures(&self.info, db, self.latency_ms, self.rates.as_ref())
+    }
+}
+
+/// All masters of a Cluster as one.
+fn all(looks: &[Look]) -> Value {
+    let infos: Vec<_> = looks.iter().map(|look| look.info.clone()).collect();
+    let info = spread::merged(&infos);
+    let slowest = looks.iter().map(|look| look.latency_ms).fold(0.0, f64::max);
+    let rates: Option<Vec<&Rates>> = looks.iter().map(|look| look.rates.as_ref()).collect();
+    let rates = rates.map(|rates| Rates::sum(&rates));
+    let mut found = figures(&info, 0, slowest, rates.as_ref());
+    let ages = infos.iter().map(|info| int(info, "uptime_in_seconds"));
+    found["uptime_s"] = json!(ages.min().flatten());
+    found["fragmentation"] = share(int(&info, "used_memory_rss"), int(&info, "used_memory"));
+    let nodes = looks.iter().map(|look| {
+        let mut node = look.figures(0);
+        node["node"] = json!(look.link.address.place);
+        node
+    });
+    found["nodes"] = nodes.collect();
+    found
 }
 
 /// What happened in an interval, per second of it; unknown where a counter went back, as after
@@ -211,30 +233,15 @@ async fn all(links: &mut [Link]) -> Result<Vec<Seen>, ActionError> {
 struct Rates {
     ops: Option<f64>,
     evictions: Option<f64>,
-    hit_rate: Option<f64>,
+    /// Hits and misses, in the interval.
+    lookups: Option<(f64, f64)>,
     cpu: Option<f64>,
 }
 
 impl Rates {
-    /// Over all servers; unknown where one of them is another process than before.
-    fn of_nodes(before: &[Seen], after: &[Seen], span: Duration) -> Self {
-        let same = |((before, _), (after, _)): (&Seen, &Seen)| before.get("run_id") == after.get("run_id");
-        if !before.iter().zip(after).all(same) {
-            return Self::default();
-        }
-        let whole = |seen: &[Seen]| match seen {
-            [(one, _)] => one.clone(),
-            many => {
-                let infos: Vec<_> = many.iter().map(|(info, _)| info.clone()).collect();
-                spread::merged(&infos)
-            }
-        };
-        Self::between(&whole(before), &whole(after), span)
-    }
-
     fn between(before: &Map<String, Value>, after: &Map<String, Value>, span: Duration) -> Self {
         let span = span.as_secs_f64();
-        if span <= 0.0 {
+        if before.get("run_id") != after.get("run_id") || span <= 0.0 {
             return Self::default();
         }
         let grown = |name: &str| {
@@ -242,18 +249,33 @@ impl Rates {
             let grown = number(after)? - number(before)?;
             (grown >= 0.0).then_some(grown)
         };
-        let lookups = grown("keyspace_hits").zip(grown("keyspace_misses"));
         Self {
             // the first INFO counts itself once it is answered
             ops: grown("total_commands_processed").map(|ops| (ops - 1.0).max(0.0) / span),
             evictions: grown("evicted_keys").map(|keys| keys / span),
-            hit_rate: lookups
-                .filter(|(hits, misses)| hits + misses > 0.0)
-                .map(|(hits, misses)| hits / (hits + misses)),
+            lookups: grown("keyspace_hits").zip(grown("keyspace_misses")),
             cpu: grown("used_cpu_sys")
                 .zip(grown("used_cpu_user"))
                 .map(|(system, user)| (system + user) / span),
         }
+    }
+
+    /// Of several servers together; the processors of several are no share of one.
+    fn sum(all: &[&Self]) -> Self {
+        let sum = |one: fn(&Self) -> Option<f64>| all.iter().map(|rates| one(rates)).sum();
+        let hits = sum(|rates| rates.lookups.map(|(hits, _)| hits));
+        Self {
+            ops: sum(|rates| rates.ops),
+            evictions: sum(|rates| rates.evictions),
+            lookups: hits.zip(sum(|rates| rates.lookups.map(|(_, misses)| misses))),
+            cpu: None,
+        }
+    }
+
+    fn hit_rate(&self) -> Option<f64> {
+        self.lookups
+            .filter(|(hits, misses)| hits + misses > 0.0)
+            .map(|(hits, misses)| hits / (hits + misses))
     }
 }
 
@@ -279,12 +301,7 @@ fn share(part: Option<i64>, whole: Option<i64>) -> Value {
     }
 }
 
-fn figures(
-    info: &Map<String, Value>,
-    db: i64,
-    latency_ms: f64,
-    rates: Option<&Rates>,
-) -> Value {
+fn figures(info: &Map<String, Value>, db: i64, latency_ms: f64, rates: Option<&Rates>) -> Value {
     let int = |name: &str| int(info, name);
     let text = |name: &str| info.get(name).cloned().unwrap_or(Value::Null);
     let float = |name: &str| info.get(name).and_then(Value::as_f64);
@@ -317,7 +334,7 @@ fn figures(
             None => float("instantaneous_ops_per_sec"),
         },
         "evictions_per_sec": rates.and_then(|rates| rates.evictions),
-        "hit_rate_now": rates.and_then(|rates| rates.hit_rate),
+        "hit_rate_now": rates.and_then(Rates::hit_rate),
         "cpu": rates.and_then(|rates| rates.cpu),
         "role": role(info),
         "redis_version": text("redis_version"),
@@ -359,14 +376,14 @@ mod tests {
         let two = Duration::from_secs(2);
         let rates = Rates::between(&before, &after, two);
         assert_eq!((rates.ops, rates.evictions), (Some(50.0), Some(10.0)));
-        assert_eq!((rates.hit_rate, rates.cpu), (Some(0.75), Some(0.25)));
+        assert_eq!((rates.hit_rate(), rates.cpu), (Some(0.75), Some(0.25)));
         let idle = Rates::between(&before, &before, two);
-        assert_eq!((idle.hit_rate, idle.evictions), (None, Some(0.0)));
+        assert_eq!((idle.hit_rate(), idle.evictions), (None, Some(0.0)));
         let reset = Rates::between(&after, &before, two);
-        assert_eq!((reset.ops, reset.hit_rate), (None, None));
+        assert_eq!((reset.ops, reset.hit_rate()), (None, None));
         let mut other = after;
         other.insert("run_id".into(), json!("b"));
-        let restarted = Rates::of_nodes(&[(before, 0.0)], &[(other, 0.0)], two);
+        let restarted = Rates::between(&before, &other, two);
         assert_eq!((restarted.ops, restarted.cpu), (None, None));
     }
 }

@@ -254,8 +254,6 @@ pub(super) struct Fields<'n> {
     entries: &'n [Entry],
     head: Span,
     asked: Vec<&'static str>,
-    /// Keys that are refused by name, and so are not offered.
-    later: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -275,7 +273,6 @@ impl<'n> Fields<'n> {
             entries,
             head: node.head(),
             asked: Vec::new(),
-            later: Vec::new(),
         })
     }
 
@@ -284,17 +281,6 @@ impl<'n> Fields<'n> {
         self.asked.push(key);
         let entry = self.entries.iter().find(|entry| &*entry.key == key)?;
         (!entry.value.is_null()).then_some(&entry.value)
-    }
-
-    /// Refuses a key of the language that this version does not carry out.
-    pub(super) fn later(&mut self, cx: &mut Cx<'_, '_>, key: &'static str, help: Option<&str>) {
-        self.later.push(key);
-        let Some(span) = self.key_span(key) else {
-            return;
-        };
-        let message = format!("`{key}` is not carried out by this version");
-        let found = Diagnostic::error("F090", span, message);
-        cx.problems.push(found.maybe_help(help.map(str::to_owned)));
     }
 
     /// Where the key stands.
@@ -319,9 +305,9 @@ impl<'n> Fields<'n> {
 
     /// Entries whose key nobody has asked for.
     pub(super) fn rest(&self) -> impl Iterator<Item = &'n Entry> {
-        self.entries.iter().filter(|entry| {
-            !self.asked.contains(&&*entry.key) && !self.later.contains(&&*entry.key)
-        })
+        self.entries
+            .iter()
+            .filter(|entry| !self.asked.contains(&&*entry.key))
     }
 
     /// Reports every key that nobody asked for.

@@ -35,7 +35,7 @@ impl Link {
             pipeline.add_command(command);
         }
         let mut replies = self.send_many(effect, &verb, &pipeline).await?;
-        if self.others.is_some() {
+        if self.in_cluster() {
             for (argv, reply) in commands.iter().zip(&mut replies) {
                 let first = std::mem::replace(reply, Value::Nil);
                 *reply = self.follow(effect, argv, first).await?;
@@ -45,7 +45,8 @@ impl Link {
     }
 
     /// Asks the same questions about each key, and sends `last` behind them, in one go. The answers
-    /// about one key stand together; an error reply stands in its command's place.
+    /// about one key stand together; an error reply stands in its command's place. In a Cluster, this
+    /// node is asked and no redirection is followed: see [`Link::masters`].
     pub async fn ask_each(
         &mut self,
         questions: &[&[&str]],

@@ -222,17 +222,22 @@ impl Action for Keys {
 
     async fn execute(&self, cx: &Context, call: &Call) -> Result<Value, ActionError> {
         let mut survey = Survey::new(checked(call)?);
-        let mut link = Link::open(cx, call).await?;
-        survey
-            .pass(&mut link, &mut |line| cx.output.progress(line))
-            .await?;
-        Ok(survey.result(link.address.db))
+        let link = Link::open(cx, call).await?;
+        let db = link.address.db;
+        for mut link in link.masters().await? {
+            let mut news = |line: &str| cx.output.progress(line);
+            survey.pass(&mut link, &mut news).await?;
+        }
+        Ok(survey.result(db))
     }
 
     async fn rehearse(&self, cx: &ReadContext, call: &Call) -> Result<Rehearsed, ActionError> {
         let mut survey = Survey::new(checked(call)?);
-        let mut link = Link::open_reading(cx, call).await?;
-        survey.pass(&mut link, &mut |_| {}).await?;
-        Ok(Rehearsed::Read(survey.result(link.address.db)))
+        let link = Link::open_reading(cx, call).await?;
+        let db = link.address.db;
+        for mut link in link.masters().await? {
+            survey.pass(&mut link, &mut |_| {}).await?;
+        }
+        Ok(Rehearsed::Read(survey.result(db)))
     }
 }
