@@ -231,6 +231,7 @@ impl Watcher {
 
     fn judge(&mut self, sample: &mut Sample, exprs: &[Sp<Expr>], result: Value) {
         self.job.scope.now = now_ms();
+        self.note_phase();
         self.job.scope.result = Some(result);
         let masker = &self.job.shared.masker;
         let mut evidence = judge::judge(exprs, &self.job.scope, masker);
@@ -259,14 +260,19 @@ impl Watcher {
         self.result = self.job.scope.result.take();
     }
 
-    /// Whether what it comes to has no consequence now.
-    fn excused(&mut self) -> bool {
-        let Some(unless) = &self.unless else {
-            return false;
-        };
+    /// The phase that runs, for a guard's expressions.
+    fn note_phase(&mut self) {
         let running = self.job.shared.phases.borrow().clone();
         let its = running.iter().rfind(|phase| self.during.contains(phase));
         self.job.scope.phase = its.map(|phase| Value::from(phase.as_str()));
+    }
+
+    /// Whether what it comes to has no consequence now.
+    fn excused(&mut self) -> bool {
+        self.note_phase();
+        let Some(unless) = &self.unless else {
+            return false;
+        };
         // what is not known excuses nothing
         unless.judge(&self.job.scope).verdict == Verdict::Pass
     }
