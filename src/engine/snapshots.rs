@@ -38,8 +38,15 @@ pub(super) async fn take(job: Job, def: SnapshotDef, moment: Moment) -> Snapshot
 
 /// Reads a probe before the first change, as often as its author says, and keeps the median of every
 /// number.
-pub(super) async fn baseline(job: Job, baseline: Baseline) -> SnapshotTaken {
-    let Baseline { name, call, def } = baseline;
+pub(super) async fn baseline(mut job: Job, baseline: Baseline) -> SnapshotTaken {
+    let Baseline {
+        name,
+        call,
+        def,
+        env,
+        cwd,
+    } = baseline;
+    (job.step.env, job.step.cwd) = (env, cwd);
     let snapshot = SnapshotDef {
         name: Sp {
             value: name.clone(),

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use super::Plan;
-use crate::runbook::Runbook;
+use crate::expr::Template;
 use crate::runbook::model::{ActionUse, Step, Undo};
 use crate::runbook::watch::{BaselineDef, asks};
+use crate::runbook::{Runbook, Sp};
 
 /// A probe that is read before the first change.
 #[derive(Clone, Debug)]
@@ -17,6 +18,10 @@ pub struct Baseline {
     pub call: ActionUse,
     /// How often.
     pub def: BaselineDef,
+    /// Environment for it.
+    pub env: Vec<(String, Sp<Template>)>,
+    /// Where it works.
+    pub cwd: Option<Sp<Template>>,
 }
 
 /// The probes whose values before the first change some expectation asks for.
@@ -29,6 +34,8 @@ pub(super) fn baselines(runbook: &Runbook) -> Vec<Baseline> {
             name: guard.name.value.clone(),
             call: guard.call.clone(),
             def: guard.criteria.baseline,
+            env: Vec::new(),
+            cwd: None,
         });
     let steps = runbook
         .steps()
@@ -37,6 +44,8 @@ pub(super) fn baselines(runbook: &Runbook) -> Vec<Baseline> {
             name: step.id.value.clone(),
             call: step.action.clone(),
             def,
+            env: step.env.clone(),
+            cwd: step.cwd.clone(),
         });
     guards.chain(steps).collect()
 }
