@@ -328,6 +328,33 @@ snapshots:
   env: { env: [PATH] }
   cache: { redis.stats: {}, target: cache }
   out: { shell: date, read_only: true }
+thresholds:
+  cache: { hit_rate: { healthy: ">= 0.8", critical: "< 0.6" }, memory_share: { warning: "> 0.7", critical: "> 0.85" } }
+guards:
+  up:
+    title: It answers
+    during: [first, second]
+    http: GET /health
+    target: app
+    expect: result.status == 200
+    warn: result.total_ms < 2 * baseline.result.total_ms
+    baseline: { samples: 3, every: 1s }
+    every: 5s
+    initial_delay: 1s
+    failure_limit: 2
+    consecutive_failures: 3
+    inconclusive_limit: 4
+    consecutive_errors: 4
+    coverage: 0.9
+    timeout: 2s
+    unreachable: fail
+    median_of: 3
+    unless: phase == "second"
+    then: rollback
+    when_blind: pause
+    interrupt: true
+    measures: downtime
+  full: { during: first, redis.stats: {}, target: cache, thresholds: cache, every: 30s, then: notify }
 phases:
   first:
     title: First
@@ -374,11 +401,22 @@ phases:
         requires_backup: { step: keys }
         idempotent: true
         undo: auto
+      - id: watched
+        redis.stats: {}
+        target: cache
+        watch: { every: 1m, for: 24h, failure_limit: 2, coverage: 0.5 }
+        thresholds: [cache]
+        bands: [{ from: 5m, expect: result.keys >= 50 }, { from: 24h, expect: [result.keys >= 500, result.hit_rate >= 0.5] }]
+        trend: { keys: rising, used_memory: { is: not_rising, tolerance: 0.1 } }
+        warn: result.used_memory <= 2 * baseline.result.used_memory
+      - { redis: PING, target: cache, expect: result.reply == "PONG", watch: { every: 1s, within: 1m, consecutive_successes: 2 } }
+      - { redis: PING, target: cache, expect: result.reply == "PONG", watch: { every: 1s, count: 10 }, thresholds: { latency_ms: { critical: "> 10" } } }
       - wait: { http: GET /health, target: app, expect: result.ok, within: 1m }
       - wait: 5s
       - wait: { for: 1s }
       - { http: { post: /x, json: { word: "${{ inputs.word }}" } }, target: app, undo: none, idempotent: true }
 rollback:
+  decide_within: { after: second, for: 30m }
   first: [{ shell: stop }]
   last: [{ shell: start }]
   verify: [{ snapshot_equals: { names: [cache] } }]
@@ -403,6 +441,12 @@ fn the_sample_is_good_and_fits_the_schema() {
         ("/phases/second/steps/0/redis", json!("PING")),
         ("/window/totl", json!("3s")),
         ("/inputs/who/secret", json!("yes")),
+        ("/guards/up/fro", json!("5m")),
+        ("/guards/up/then", json!("stop")),
+        ("/guards/up/bands", json!([])),
+        ("/phases/second/steps/3/watch/count", json!(5)),
+        ("/phases/second/steps/3/trend/keys", json!("up")),
+        ("/thresholds/cache/hit_rate/critcal", json!("< 0.5")),
     ] {
         let mut broken = meaning.clone();
         let (parent, key) = pointer.rsplit_once('/').unwrap();
@@ -521,9 +565,25 @@ fn the_reader_and_the_schema_know_the_same_keys() {
             format!("snapshots: {{ a: {{ {z} }} }}\n"),
         ),
         ("/$defs/step", step(z)),
+        ("/$defs/guard", format!("guards: {{ a: {{ {z} }} }}\n")),
         ("/$defs/probe", step(&format!("done_when: {{ {z} }}"))),
         ("/$defs/poll", step(&format!("then_wait: {{ {z} }}"))),
         ("/$defs/retry", step(&format!("retry: {{ {z} }}"))),
+        ("/$defs/watch", step(&format!("watch: {{ {z} }}"))),
+        ("/$defs/bands/items", step(&format!("bands: [{{ {z} }}]"))),
+        ("/$defs/baseline", step(&format!("baseline: {{ {z} }}"))),
+        (
+            "/$defs/table/additionalProperties",
+            format!("thresholds: {{ t: {{ keys: {{ {z} }} }} }}\n"),
+        ),
+        (
+            "/$defs/trend/additionalProperties/anyOf/1",
+            step(&format!("trend: {{ keys: {{ {z} }} }}")),
+        ),
+        (
+            "/$defs/rollback/properties/decide_within/anyOf/1",
+            format!("rollback: {{ decide_within: {{ {z} }} }}\n"),
+        ),
         (
             "/$defs/step/properties/requires_backup",
             step(&format!("requires_backup: {{ {z} }}")),

@@ -76,6 +76,8 @@ pub struct Runbook {
     pub comms: CommsDef,
     /// What makes it a success, in the order of the horizons.
     pub criteria: Vec<CriterionDef>,
+    /// Threshold tables that nothing names.
+    pub unused_tables: Vec<Sp<String>>,
     /// Whether the author says that it is for production: what a crash would leave open is then a
     /// mistake.
     pub production: bool,

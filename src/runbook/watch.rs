@@ -9,9 +9,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::model::{ActionUse, Sp};
+use super::node::Span;
 use crate::event::{BandOutline, CheckOutline, Then};
 use crate::expr::Expr;
 use crate::runbook::units::human;
+
+/// Fewer values than this say nothing of a trend.
+pub const TREND_LOOKS: u64 = 8;
 
 /// How often a thing is looked at, and what its looks come to together.
 #[derive(Clone, Debug)]
@@ -65,6 +69,23 @@ impl Rule {
             }
             Length::For(length) | Length::Within(length) => Some(length),
             Length::Phases => None,
+        }
+    }
+
+    /// How many looks it has room for; `None`: no end is said, or it ends when it passed.
+    pub fn most_looks(&self) -> Option<u64> {
+        match self.length {
+            Length::Count(count) => Some(count),
+            Length::For(length) => {
+                let (room, every) = (
+                    length.saturating_sub(self.initial_delay).as_millis(),
+                    self.every.as_millis().max(1),
+                );
+                // one at the start, and one at the very end
+                let looks = room.div_ceil(every) + 1;
+                Some(u64::try_from(looks).unwrap_or(u64::MAX))
+            }
+            Length::Within(_) | Length::Phases => None,
         }
     }
 
@@ -178,6 +199,8 @@ pub struct TrendDef {
     pub wanted: Direction,
     /// A change over the whole time of at most this share of the median is none.
     pub tolerance: f64,
+    /// Where the path stands.
+    pub span: Span,
 }
 
 /// A direction over time.

@@ -213,6 +213,7 @@ fn wanted(direction: Direction) -> TrendDef {
         path: "keys".into(),
         wanted: direction,
         tolerance: 0.05,
+        span: crate::runbook::Span::default(),
     }
 }
 
@@ -295,4 +296,12 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_trend_that_is_let_through_has_as_many_values_as_it_needs() {
+    assert_eq!(
+        u64::try_from(super::trend::LEAST),
+        Ok(crate::runbook::watch::TREND_LOOKS)
+    );
 }

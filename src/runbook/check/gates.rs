@@ -17,6 +17,7 @@ pub(super) fn check(runbook: &Runbook, names: &Names<'_>, problems: &mut Problem
                 .for_each(|part| misplaced(part, "an undo step", problems));
         }
     }
+    in_guards(runbook, problems);
     let rollback = runbook.rollback.steps();
     rollback.for_each(|step| misplaced(step, "a step of `rollback`", problems));
     for trouble in &runbook.troubleshooting {
@@ -49,6 +50,8 @@ pub(super) fn check(runbook: &Runbook, names: &Names<'_>, problems: &mut Problem
 fn idle_words(step: &Step, gate: Gate, problems: &mut Problems) {
     let said = [
         (!step.expect.is_empty(), "expect"),
+        (!step.warn.is_empty(), "warn"),
+        (step.watch.is_some(), "watch"),
         (step.retry.is_some(), "retry"),
         (step.for_each.is_some(), "for_each"),
         (!step.env.is_empty(), "env"),
@@ -80,6 +83,18 @@ fn idle_words(step: &Step, gate: Gate, problems: &mut Problems) {
         };
         let found = Diagnostic::error("F031", step.id.span, message);
         problems.push(found.help(help));
+    }
+}
+
+/// A guard is looked at beside the steps, where no person is.
+fn in_guards(runbook: &Runbook, problems: &mut Problems) {
+    for guard in &runbook.guards {
+        let key = &guard.call.key;
+        if matches!(key.as_str(), "manual" | "approve") {
+            let message = format!("`{}` in a guard: nobody is asked there", **key);
+            let found = Diagnostic::error("F031", key.span, message);
+            problems.push(found.help("make it a step, and let the guard read by a probe"));
+        }
     }
 }
 

@@ -164,6 +164,11 @@ impl Used {
             phase.steps.iter().for_each(|step| self.step(step));
         }
         runbook.rollback.steps().for_each(|step| self.step(step));
+        for guard in &runbook.guards {
+            self.call(&guard.call);
+            let exprs = guard.criteria.exprs().chain(&guard.unless);
+            exprs.for_each(|expr| self.expr(expr));
+        }
     }
 
     fn step(&mut self, step: &Step) {
@@ -171,6 +176,8 @@ impl Used {
         step.when
             .iter()
             .chain(&step.expect)
+            .chain(&step.warn)
+            .chain(step.watch.iter().flat_map(|watch| watch.criteria.exprs()))
             .for_each(|expr| self.expr(expr));
         step.env
             .iter()

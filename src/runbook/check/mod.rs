@@ -11,6 +11,7 @@ mod order;
 mod references;
 mod targets;
 mod uses;
+mod watched;
 
 use super::catalog::Catalog;
 use super::diagnostic::Problems;
@@ -25,8 +26,10 @@ pub fn check(runbook: &Runbook, catalog: &Catalog, problems: &mut Problems) {
     targets::check(runbook, problems);
     doubt::check(runbook, problems);
     gates::check(runbook, &names, problems);
+    watched::check(runbook, &order, problems);
     // lints on a runbook that cannot run are noise
     if !problems.has_errors() {
         lints::check(runbook, problems);
+        watched::lints(runbook, &order, problems);
     }
 }

@@ -28,6 +28,10 @@ pub(super) fn check<'r>(runbook: &'r Runbook, problems: &mut Problems) -> Names<
         .rollback
         .steps()
         .for_each(|step| ids.step(step, problems));
+    // what is kept of their looks has their name
+    for guard in &runbook.guards {
+        ids.see_as(&guard.name, "guard", problems);
+    }
     let mut phases = Alike::new("phase", runbook.phases.len());
     for phase in &runbook.phases {
         phases.see(&phase.name, problems);
@@ -106,9 +110,12 @@ fn unknown<'n>(
 /// Names seen so far, by what they look like and without their case.
 struct Alike<'r> {
     what: &'static str,
-    looks: HashMap<String, (Span, &'r str)>,
-    lower: HashMap<String, (Span, &'r str)>,
+    looks: HashMap<String, Seen<'r>>,
+    lower: HashMap<String, Seen<'r>>,
 }
+
+/// Where a name stands, and what has it.
+type Seen<'r> = (Span, &'r str, &'static str);
 
 impl<'r> Alike<'r> {
     fn new(what: &'static str, names: usize) -> Self {
@@ -127,14 +134,22 @@ impl<'r> Alike<'r> {
     }
 
     fn see(&mut self, name: &'r Sp<String>, problems: &mut Problems) {
-        let entry = (name.span, name.as_str());
+        self.see_as(name, self.what, problems);
+    }
+
+    /// Sees a name of something else that shares the names.
+    fn see_as(&mut self, name: &'r Sp<String>, what: &'static str, problems: &mut Problems) {
+        let entry = (name.span, name.as_str(), what);
         let alike = self.looks.insert(looks(name), entry);
         let cased = self.lower.insert(name.to_ascii_lowercase(), entry);
-        let Some((first, other)) = alike.or(cased) else {
+        let Some((first, other, its)) = alike.or(cased) else {
             return;
         };
-        let what = self.what;
-        let message = if other == name.as_str() {
+        let message = if its != what && other == name.as_str() {
+            format!("a {its} and a {what} are called `{other}`")
+        } else if its != what {
+            format!("the {its} `{other}` and the {what} `{}` look alike", **name)
+        } else if other == name.as_str() {
             format!("two {what}s are called `{other}`")
         } else if other.eq_ignore_ascii_case(name) {
             format!(

@@ -3,7 +3,7 @@
 
 use super::super::catalog::Catalog;
 use super::super::diagnostic::{Diagnostic, Problems};
-use super::super::model::{Runbook, Step, Undo};
+use super::super::model::{ActionUse, Runbook, Step, Undo};
 use super::super::node::Span;
 use super::names::Names;
 
@@ -38,6 +38,9 @@ pub(super) fn check(
                 uses.no_undo(part, "an undo step");
             }
         }
+    }
+    for guard in &runbook.guards {
+        uses.proof(&guard.call);
     }
     let rollback = &runbook.rollback;
     for (part, proves) in [
@@ -176,11 +179,7 @@ impl Uses<'_, '_> {
         }
         let span = step.action.key.span;
         if !proves {
-            let message = "`snapshot_equals` outside `rollback.verify`";
-            let found = Diagnostic::error("F028", span, message);
-            self.problems.push(found.help(
-                "it proves that a rollback worked; elsewhere compare `snapshots.before.NAME` in an `expect`",
-            ));
+            self.proof(&step.action);
         }
         let written = step.action.params.as_written();
         let names = written.get("names").and_then(|names| names.as_array());
@@ -194,6 +193,16 @@ impl Uses<'_, '_> {
             let message = format!("unknown snapshot `{name}`");
             self.problems
                 .push(Diagnostic::error("F012", span, message).maybe_help(help));
+        }
+    }
+
+    fn proof(&mut self, call: &ActionUse) {
+        if call.key.as_str() == "snapshot_equals" {
+            let message = "`snapshot_equals` outside `rollback.verify`";
+            let found = Diagnostic::error("F028", call.key.span, message);
+            self.problems.push(found.help(
+                "it proves that a rollback worked; elsewhere compare `snapshots.before.NAME` in an `expect`",
+            ));
         }
     }
 

@@ -254,6 +254,8 @@ pub(super) struct Fields<'n> {
     entries: &'n [Entry],
     head: Span,
     asked: Vec<&'static str>,
+    /// Keys that are refused by name, and so are not offered.
+    later: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -273,6 +275,7 @@ impl<'n> Fields<'n> {
             entries,
             head: node.head(),
             asked: Vec::new(),
+            later: Vec::new(),
         })
     }
 
@@ -281,6 +284,12 @@ impl<'n> Fields<'n> {
         self.asked.push(key);
         let entry = self.entries.iter().find(|entry| &*entry.key == key)?;
         (!entry.value.is_null()).then_some(&entry.value)
+    }
+
+    /// Offers a key no more that is refused here with words of its own.
+    pub(super) fn not_offered(&mut self, key: &'static str) {
+        self.asked.retain(|asked| *asked != key);
+        self.later.push(key);
     }
 
     /// Where the key stands.
@@ -305,9 +314,9 @@ impl<'n> Fields<'n> {
 
     /// Entries whose key nobody has asked for.
     pub(super) fn rest(&self) -> impl Iterator<Item = &'n Entry> {
-        self.entries
-            .iter()
-            .filter(|entry| !self.asked.contains(&&*entry.key))
+        self.entries.iter().filter(|entry| {
+            !self.asked.contains(&&*entry.key) && !self.later.contains(&&*entry.key)
+        })
     }
 
     /// Reports every key that nobody asked for.

@@ -117,6 +117,7 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
         signers: told.signers,
         comms: told.comms,
         criteria: told.criteria,
+        unused_tables: thresholds::unused(&cx.thresholds),
         troubleshooting,
         max_parallel,
         production,

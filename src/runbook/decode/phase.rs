@@ -128,7 +128,8 @@ fn decide(cx: &mut Cx<'_, '_>, node: &Node) -> Option<DecideDef> {
     fields.finish(cx);
     Some(DecideDef {
         after,
-        within: within?,
+        // one that could not be read is told, and hides nothing of the rest
+        within: within.unwrap_or_default(),
         span: node.head(),
     })
 }

@@ -6,7 +6,7 @@ use super::super::diagnostic::Diagnostic;
 use super::super::model::{ActionUse, Sp, Step};
 use super::super::node::Node;
 use super::super::watch::{
-    Band, BaselineDef, Criteria, Direction, Guard, Length, Rule, TrendDef, WatchDef,
+    Band, BaselineDef, Criteria, Direction, Guard, Length, Rule, TREND_LOOKS, TrendDef, WatchDef,
 };
 use super::action;
 use super::fields::{Cx, Fields};
@@ -95,12 +95,47 @@ pub(super) fn onto(
             .help("what is looked at again and again must only read");
         cx.problems.push(found);
     }
+    once_for_all(cx, step, node);
+    last_band(cx, node, &rule, &criteria.bands);
+    few_values(cx, node, &rule, &criteria.trends);
+    step.watch = Some(Box::new(WatchDef { rule, criteria }));
+}
+
+/// Keys that are about one result, where there are as many as looks.
+fn once_for_all(cx: &mut Cx<'_, '_>, step: &Step, node: &Node) {
     if step.then_wait.is_some() {
         let found = Diagnostic::error("F014", node.head(), "`watch` and `then_wait` in one step");
         cx.problems.push(found.help("make two steps of it"));
     }
-    last_band(cx, node, &rule, &criteria.bands);
-    step.watch = Some(Box::new(WatchDef { rule, criteria }));
+    if step.retry.is_some() {
+        let found = Diagnostic::error("F014", node.head(), "`watch` and `retry` in one step");
+        cx.problems.push(found.help(
+            "what failed once is not watched until it passes: say how much may go wrong by `failure_limit` and `consecutive_errors`",
+        ));
+    }
+    if !step.outputs.is_empty() {
+        let found = Diagnostic::error("F014", node.head(), "`watch` and `outputs` in one step");
+        cx.problems.push(found.help(
+            "many looks have no one result: read what is to be kept in a step of its own, after it",
+        ));
+    }
+}
+
+/// A trend of too few values can never be told.
+fn few_values(cx: &mut Cx<'_, '_>, node: &Node, rule: &Rule, trends: &[TrendDef]) {
+    let Some(looks) = rule.most_looks() else {
+        return;
+    };
+    for trend in trends.iter().filter(|_| looks < TREND_LOOKS) {
+        let message = match looks {
+            1 => "a trend of one look".to_owned(),
+            looks => format!("a trend of at most {looks} looks"),
+        };
+        let help = format!("a trend needs {TREND_LOOKS}: look more often, or longer");
+        let found = Diagnostic::error("F014", trend.span, message);
+        cx.problems
+            .push(found.also(node.head(), "watched by this").help(help));
+    }
 }
 
 /// A band that begins after the end would never be looked at.
@@ -202,22 +237,34 @@ fn rule(
 
 /// Limits that no number of looks can reach.
 fn cannot_fail(cx: &mut Cx<'_, '_>, node: &Node, rule: &Rule) {
-    let Length::Count(count) = rule.length else {
+    if let Length::For(length) = rule.length
+        && rule.initial_delay > length
+    {
+        let message = "the first look comes after the end of the watch";
+        let found = Diagnostic::error("F014", node.head(), message);
+        cx.problems
+            .push(found.help("let `for` be longer than `initial_delay`"));
+    }
+    let Some(count) = rule.most_looks() else {
         return;
     };
     let out_of_reach = rule.failure_limit.is_none_or(|limit| limit >= count)
         && rule.consecutive_failures.is_none_or(|row| row > count);
     if out_of_reach && rule.consecutive_successes.is_none() {
-        let message = format!("of {count} looks all may fail: the watch could not");
+        let message = match count {
+            1 => "its one look may fail: the watch could not".to_owned(),
+            count => format!("of {count} looks all may fail: the watch could not"),
+        };
         let found = Diagnostic::error("F014", node.head(), message);
-        cx.problems
-            .push(found.help("lower `failure_limit`, or raise `count`"));
+        cx.problems.push(
+            found.help("lower `failure_limit` or `consecutive_failures`, or look more often"),
+        );
     }
     if rule.consecutive_successes.is_some_and(|row| row > count) {
         let message = format!("{count} looks cannot pass more often in a row");
         let found = Diagnostic::error("F014", node.head(), message);
         cx.problems
-            .push(found.help("lower `consecutive_successes`, or raise `count`"));
+            .push(found.help("lower `consecutive_successes`, or look more often"));
     }
 }
 
@@ -330,6 +377,7 @@ fn trends(cx: &mut Cx<'_, '_>, node: &Node) -> Vec<TrendDef> {
                 path,
                 wanted: *wanted,
                 tolerance: tolerance.unwrap_or(0.05),
+                span: entry.key_span,
             }),
             (None, Some(node)) => {
                 let known = words().collect::<Vec<_>>().join("`, `");
@@ -383,9 +431,14 @@ pub(super) fn guards(cx: &mut Cx<'_, '_>, node: &Node) -> Vec<Guard> {
 fn guard(cx: &mut Cx<'_, '_>, node: &Node, name: Sp<String>) -> Option<Guard> {
     let mut fields = Fields::of(cx, "a guard", node)?;
     let title = fields.get("title").and_then(|node| cx.text("title", node));
-    let during = fields
-        .require(cx, "during")
-        .map(|node| cx.names("phase name", node));
+    let during = fields.require(cx, "during").map(|node| {
+        if node.list().is_some_and(<[Node]>::is_empty) {
+            let found = Diagnostic::error("F011", node.span, "a guard that watches no phase");
+            cx.problems
+                .push(found.help("name the phases in which it is looked at: `[deploy, validate]`"));
+        }
+        cx.names("phase name", node)
+    });
     let then = fields
         .require(cx, "then")
         .and_then(|node| then(cx, "then", node));
@@ -401,6 +454,9 @@ fn guard(cx: &mut Cx<'_, '_>, node: &Node, name: Sp<String>) -> Option<Guard> {
     let downtime = fields.get("measures").map(|node| measures(cx, node));
     let expect = fields.get("expect").map(|node| cx.exprs("expect", node));
     let beside = beside(cx, &mut fields);
+    for key in ["bands", "trend"] {
+        fields.not_offered(key);
+    }
     let is_http = node
         .map()
         .is_some_and(|entries| entries.iter().any(|entry| entry.key.starts_with("http")));
@@ -428,6 +484,12 @@ fn guard(cx: &mut Cx<'_, '_>, node: &Node, name: Sp<String>) -> Option<Guard> {
         let found = Diagnostic::error("F014", name.span, message);
         cx.problems
             .push(found.help("a guard judges each look by itself: use `expect` or `thresholds`"));
+    }
+    if interrupt == Some(true) && matches!(then, Some(Then::Pause | Then::Notify)) {
+        let message = "`interrupt` on a guard that does not roll back";
+        let found = Diagnostic::error("F029", name.span, message);
+        cx.problems
+            .push(found.help("remove it, or say `then: rollback`"));
     }
     let then = then?;
     Some(Guard {

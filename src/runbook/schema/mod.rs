@@ -4,6 +4,7 @@
 //! decoder reads them key by key; a test holds the two against each other.
 
 mod people;
+mod watched;
 
 use people::{comms, criterion, role};
 use schemars::SchemaGenerator;
@@ -20,6 +21,7 @@ pub fn of(catalog: &Catalog) -> Value {
     let probe = call(catalog, &mut generator, PROBE_KEYS);
     let poll = call(catalog, &mut generator, POLL_KEYS);
     let snapshot = call(catalog, &mut generator, SNAPSHOT_KEYS);
+    let guard = watched::guard(call(catalog, &mut generator, watched::GUARD_KEYS));
     let mut defs: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
     let own = [
         ("step", step),
@@ -53,6 +55,13 @@ pub fn of(catalog: &Catalog) -> Value {
         ("role", role()),
         ("immediate", criterion(false)),
         ("criterion", criterion(true)),
+        ("guard", guard),
+        ("watch", watched::watch()),
+        ("table", watched::table()),
+        ("thresholds", watched::thresholds()),
+        ("bands", watched::bands()),
+        ("trend", watched::trend()),
+        ("baseline", watched::baseline()),
     ];
     defs.extend(own.map(|(name, schema)| (name.to_owned(), schema)));
     json!({
@@ -74,6 +83,12 @@ const STEP_KEYS: &[&str] = &[
     "title",
     "when",
     "expect",
+    "warn",
+    "thresholds",
+    "watch",
+    "bands",
+    "trend",
+    "baseline",
     "retry",
     "timeout",
     "estimate",
@@ -121,6 +136,8 @@ fn root_properties() -> Value {
         "targets": map_of("target"),
         "locks": { "type": "array", "items": reference("name") },
         "snapshots": map_of("snapshot"),
+        "thresholds": { "type": "object", "additionalProperties": reference("table"), "description": "levels of values, by the name of their table" },
+        "guards": { "type": "object", "additionalProperties": reference("guard"), "description": "what is watched beside the steps while phases run" },
         "phases": { "type": "object", "minProperties": 1, "additionalProperties": reference("phase") },
         "rollback": reference("rollback"),
         "sign_off": {
@@ -231,6 +248,13 @@ fn common_key(key: &str) -> Value {
         "title" | "cwd" => json!({ "type": "string" }),
         "when" => reference("expression"),
         "expect" => reference("expressions"),
+        "warn" | "thresholds" | "watch" | "bands" | "trend" | "baseline" => watched::step_key(key),
+        key if watched::GUARD_KEYS.contains(&key)
+            && !STEP_KEYS.contains(&key)
+            && key != "every" =>
+        {
+            watched::guard_key(key)
+        }
         "retry" => reference("retry"),
         "timeout" | "estimate" | "every" | "within" => reference("duration"),
         "undo" => json!({ "anyOf": [{ "enum": ["auto", "none"] }, reference("steps")] }),
@@ -345,6 +369,7 @@ fn rollback() -> Value {
             "last": reference("steps"),
             "verify": reference("steps"),
             "notify": reference("steps"),
+            "decide_within": watched::decide_within(),
         }
     })
 }

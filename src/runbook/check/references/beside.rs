@@ -5,7 +5,7 @@ use super::super::super::comms::{Occasion, RuleDef, WayDef};
 use super::super::super::diagnostic::Diagnostic;
 use super::super::super::model::Sp;
 use super::super::super::node::Span;
-use super::{Place, References, ResultOf, span_of};
+use super::{BESIDE, Place, References, span_of};
 use crate::expr::{Reference, Template};
 
 /// What can be said of the run in a message.
@@ -14,16 +14,6 @@ const OF_THE_RUN: &[&str] = &["id", "name", "title", "status", "operator", "fail
 /// What can be said of a phase in a message; `step` is there where people are asked, and after a
 /// failure.
 const OF_A_PHASE: &[&str] = &["name", "title", "status", "step"];
-
-/// Outside of all phases.
-const BESIDE: Place<'static> = Place {
-    at: None,
-    undoes: None,
-    result: ResultOf::Nothing,
-    outputs: &[],
-    item: false,
-    secrets: false,
-};
 
 impl References<'_, '_> {
     pub(super) fn criteria(&mut self) {
@@ -90,7 +80,7 @@ impl References<'_, '_> {
         self.inputs.get(name).is_some_and(|input| input.secret)
     }
 
-    fn problems_of(&mut self, found: Option<Diagnostic>) {
+    pub(super) fn problems_of(&mut self, found: Option<Diagnostic>) {
         if let Some(found) = found {
             self.problems.push(found);
         }

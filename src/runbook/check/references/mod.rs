@@ -1,6 +1,7 @@
 //! What expressions and targets refer to exists, and is there when they are evaluated.
 
 mod beside;
+mod watched;
 mod wrong;
 
 use std::collections::{HashMap, HashSet};
@@ -32,7 +33,32 @@ struct Place<'r> {
     item: bool,
     /// Whether inputs that are secret may be used.
     secrets: bool,
+    /// What is known of `baseline.result`.
+    baseline: ResultOf<'r>,
+    /// The guard that it belongs to.
+    guard: Option<InGuard<'r>>,
 }
+
+/// A place in a guard.
+#[derive(Clone, Copy)]
+struct InGuard<'r> {
+    /// The phases in which it is looked at.
+    during: &'r [Sp<String>],
+    /// Whether it is judged there, and not only read.
+    judged: bool,
+}
+
+/// Outside of all phases.
+const BESIDE: Place<'static> = Place {
+    at: None,
+    undoes: None,
+    result: ResultOf::Nothing,
+    outputs: &[],
+    item: false,
+    secrets: false,
+    baseline: ResultOf::Nothing,
+    guard: None,
+};
 
 /// What is known of `result` at a place.
 #[derive(Clone, Copy)]
@@ -84,14 +110,11 @@ pub(super) fn check(
     };
     references.targets();
     references.snapshots();
+    references.guards();
     for (at, phase) in runbook.phases.iter().enumerate() {
         let place = Place {
             at: Some((at, 0)),
-            undoes: None,
-            result: ResultOf::Nothing,
-            outputs: &[],
-            item: false,
-            secrets: false,
+            ..BESIDE
         };
         phase
             .when
@@ -115,11 +138,8 @@ impl<'r> References<'r, '_> {
     fn targets(&mut self) {
         let place = Place {
             at: Some((0, 0)),
-            undoes: None,
-            result: ResultOf::Nothing,
-            outputs: &[],
-            item: false,
             secrets: true,
+            ..BESIDE
         };
         for target in &self.runbook.targets {
             self.template(&target.url, place);
@@ -130,11 +150,8 @@ impl<'r> References<'r, '_> {
     fn snapshots(&mut self) {
         let place = Place {
             at: Some((0, 0)),
-            undoes: None,
-            result: ResultOf::Nothing,
-            outputs: &[],
-            item: false,
             secrets: true,
+            ..BESIDE
         };
         for snapshot in &self.runbook.snapshots {
             self.call(&snapshot.call, place);
@@ -144,11 +161,8 @@ impl<'r> References<'r, '_> {
     fn step(&mut self, step: &'r Step, at: Option<(usize, usize)>) {
         let before = Place {
             at,
-            undoes: None,
-            result: ResultOf::Nothing,
-            outputs: &[],
             item: step.for_each.is_some(),
-            secrets: false,
+            ..BESIDE
         };
         let outside = Place {
             item: false,
@@ -195,7 +209,7 @@ impl<'r> References<'r, '_> {
             outputs: &step.outputs,
             ..place
         };
-        step.expect.iter().for_each(|expr| self.expr(expr, after));
+        self.judged(step, after);
         let stand_in = step.rehearse.as_deref();
         let probes = step.probes().chain(stand_in);
         probes.for_each(|probe| self.probe(probe, place));
@@ -205,12 +219,10 @@ impl<'r> References<'r, '_> {
     /// An undo may use everything that was there when its step was, and the item of it.
     fn undo_step(&mut self, step: &'r Step, item: bool, of: Option<(usize, usize)>) {
         let place = Place {
-            at: None,
             undoes: of,
-            result: ResultOf::Nothing,
-            outputs: &[],
             item,
             secrets: true,
+            ..BESIDE
         };
         self.around(step, place);
         step.when.iter().for_each(|expr| self.expr(expr, place));

@@ -29,6 +29,12 @@ impl References<'_, '_> {
         let root = path.first()?.as_str();
         let name = path.get(1).map(String::as_str);
         let field = path.get(2).map(String::as_str);
+        if let Some(found) = place
+            .guard
+            .and_then(|guard| self.wrong_in_guard(guard, path, span))
+        {
+            return Some(found);
+        }
         match (root, name) {
             ("inputs", Some(name)) => self.wrong_input(name, span, place),
             ("steps", Some(name)) => self.wrong_step(name, &path[2..], span, place),
@@ -63,7 +69,9 @@ impl References<'_, '_> {
             ("run", Some(field)) if !OF_THE_RUN.contains(&field) => {
                 Some(self.unknown("field of `run`", field, span, OF_THE_RUN.iter().copied()))
             }
-            ("baseline" | "probe" | "env", _) => {
+            ("baseline", name) => super::watched::wrong_baseline(name, field, span, place.baseline),
+            ("phase", None) => super::watched::wrong_phase_alone(span, place),
+            ("probe" | "env", _) => {
                 let message = format!("`{root}` is not filled by this version");
                 let found = Diagnostic::error("F090", span, message);
                 Some(match root {
@@ -237,7 +245,7 @@ fn wrong_result(field: Option<&str>, span: Span, place: Place<'_>) -> Option<Dia
     }
 }
 
-fn wrong_field(spec: &Spec, field: &str, span: Span) -> Option<Diagnostic> {
+pub(super) fn wrong_field(spec: &Spec, field: &str, span: Span) -> Option<Diagnostic> {
     let known = || spec.results.iter().map(|(name, _)| *name);
     if spec.results_open || known().any(|name| name == field) {
         return None;
