@@ -336,7 +336,7 @@ fn one_look_that_fails_is_the_end_unless_some_may() {
         "the watch failed: a look failed; the last look: expected `int(result.stdout) < 10`, but \
          `int(result.stdout)` is 10, `result.stdout` is \"10\""
     );
-    let rule = "{ every: 100ms, for: 1500ms, failure_limit: 100, consecutive_failures: 100 }";
+    let rule = "{ every: 100ms, for: 1500ms, failure_limit: 12, consecutive_failures: 12 }";
     let going = watching(rule, LOW).start();
     going.until("looks", "look\nlook");
     set(going.directory(), "10");

@@ -4,9 +4,11 @@
 //! one shows them all. Meaning (names, references, cycles) is [`super::check`]'s.
 
 mod action;
+mod band;
 mod comms;
 mod environment;
 pub(super) mod fields;
+mod guard;
 mod inputs;
 mod parts;
 mod people;
@@ -75,7 +77,7 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
         .unwrap_or_default();
     let guards = fields
         .get("guards")
-        .map(|node| watch::guards(cx, node))
+        .map(|node| guard::guards(cx, node))
         .unwrap_or_default();
     let snapshots = fields
         .get("snapshots")

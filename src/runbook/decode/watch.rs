@@ -1,17 +1,16 @@
-//! `watch`, `bands`, `trend`, `baseline` and `warn` of a step, and the `guards` block.
+//! `watch` of a step, the rule that it shares with guards, and what a look is judged by.
 
 use std::time::Duration;
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::{ActionUse, Sp, Step};
+use super::super::model::{OutputDef, Sp, Step};
 use super::super::node::Node;
 use super::super::watch::{
-    Band, BaselineDef, Criteria, Direction, Guard, Length, Rule, TREND_LOOKS, TrendDef, WatchDef,
+    Band, BaselineDef, Criteria, Length, Rule, TREND_LOOKS, TrendDef, WatchDef,
 };
-use super::action;
+use super::band;
 use super::fields::{Cx, Fields};
 use super::thresholds::{self, Levels};
-use crate::event::Then;
 
 /// The most looks that may be asked for by number.
 const MOST_LOOKS: i64 = 1_000_000;
@@ -36,9 +35,9 @@ pub(super) fn beside(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> Beside {
         .unwrap_or_default();
     let warn = fields.get("warn").map(|node| cx.exprs("warn", node));
     levels.warn.splice(0..0, warn.unwrap_or_default());
-    let bands = fields.get("bands").map(|node| bands(cx, node));
-    let trends = fields.get("trend").map(|node| trends(cx, node));
-    let baseline = fields.get("baseline").map(|node| baseline(cx, node));
+    let bands = fields.get("bands").map(|node| band::bands(cx, node));
+    let trends = fields.get("trend").map(|node| band::trends(cx, node));
+    let baseline = fields.get("baseline").map(|node| band::baseline(cx, node));
     Beside {
         levels,
         bands: bands.unwrap_or_default(),
@@ -113,10 +112,12 @@ fn once_for_all(cx: &mut Cx<'_, '_>, step: &Step, node: &Node) {
             "what failed once is not watched until it passes: say how much may go wrong by `failure_limit` and `consecutive_errors`",
         ));
     }
-    if !step.outputs.is_empty() {
-        let found = Diagnostic::error("F014", node.head(), "`watch` and `outputs` in one step");
+    let from_file = |def: &OutputDef| !matches!(def, OutputDef::Value(_));
+    if step.outputs.iter().any(|(_, def)| from_file(def)) {
+        let message = "`watch` and an output from a file in one step";
+        let found = Diagnostic::error("F014", node.head(), message);
         cx.problems.push(found.help(
-            "many looks have no one result: read what is to be kept in a step of its own, after it",
+            "looks leave no files: make the output from the `result` of the last look, or read it in a step of its own",
         ));
     }
 }
@@ -164,12 +165,12 @@ pub(super) fn watch(cx: &mut Cx<'_, '_>, node: &Node) -> Option<Rule> {
 }
 
 /// What a guard is watched with by default, beside what a step is.
-struct OfGuard {
-    unreachable_fails: bool,
+pub(super) struct OfGuard {
+    pub(super) unreachable_fails: bool,
 }
 
 /// How often, how long and with which limits; `guard`: it goes on as long as its phases.
-fn rule(
+pub(super) fn rule(
     cx: &mut Cx<'_, '_>,
     fields: &mut Fields<'_>,
     node: &Node,
@@ -207,7 +208,7 @@ fn rule(
         .and_then(|node| cx.number("median_of", node, 1, 101));
     let coverage = fields
         .get("coverage")
-        .and_then(|node| share(cx, "coverage", node));
+        .and_then(|node| band::share(cx, "coverage", node));
     let unreachable = fields
         .get("unreachable")
         .and_then(|node| unreachable(cx, node));
@@ -293,18 +294,6 @@ fn length(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>, node: &Node) -> Option<L
     cx.duration("within", within?).map(Length::Within)
 }
 
-/// A share from 0 to 1.
-fn share(cx: &mut Cx<'_, '_>, what: &str, node: &Node) -> Option<f64> {
-    let number = node.text().and_then(|text| text.parse::<f64>().ok());
-    match number {
-        Some(number) if node.tag.is_none() && (0.0..=1.0).contains(&number) => Some(number),
-        _ => {
-            cx.wrong_type(&format!("`{what}`"), "a number from 0 to 1", node, None);
-            None
-        }
-    }
-}
-
 fn unreachable(cx: &mut Cx<'_, '_>, node: &Node) -> Option<bool> {
     match node.text() {
         Some("fail") if node.tag.is_none() => Some(true),
@@ -314,219 +303,4 @@ fn unreachable(cx: &mut Cx<'_, '_>, node: &Node) -> Option<bool> {
             None
         }
     }
-}
-
-fn bands(cx: &mut Cx<'_, '_>, node: &Node) -> Vec<Band> {
-    let Some(items) = node.list() else {
-        let help = "write `- { from: 5m, expect: ... }` for each".to_owned();
-        cx.wrong_type("`bands`", "a list", node, Some(help));
-        return Vec::new();
-    };
-    let mut bands: Vec<Band> = Vec::new();
-    for item in items {
-        let Some(mut fields) = Fields::of(cx, "a band", item) else {
-            continue;
-        };
-        let from = fields.require(cx, "from");
-        let expect = fields.require(cx, "expect");
-        let expect = expect.map(|node| cx.exprs("expect", node));
-        let from = from.and_then(|node| cx.duration("from", node).map(|from| (node, from)));
-        fields.finish(cx);
-        let (Some((node, from)), Some(expect)) = (from, expect) else {
-            continue;
-        };
-        if bands.last().is_some_and(|last| last.from >= from) {
-            let found = Diagnostic::error("F014", node.span, "bands go from early to late");
-            cx.problems
-                .push(found.help("put it where its time belongs, each time once"));
-        }
-        bands.push(Band { from, expect });
-    }
-    bands
-}
-
-fn trends(cx: &mut Cx<'_, '_>, node: &Node) -> Vec<TrendDef> {
-    let Some(entries) = node.map() else {
-        let help = "write `trend: { keys: rising }`".to_owned();
-        cx.wrong_type("`trend`", "a mapping", node, Some(help));
-        return Vec::new();
-    };
-    let words = || Direction::ALL.iter().map(|(word, _)| *word);
-    let mut trends = Vec::new();
-    for entry in entries {
-        let Some(path) = thresholds::path(cx, &entry.key, entry.key_span) else {
-            continue;
-        };
-        let (wanted, tolerance) = match entry.value.map() {
-            None => (Some(&entry.value), None),
-            Some(_) => {
-                let Some(mut fields) = Fields::of(cx, "a trend", &entry.value) else {
-                    continue;
-                };
-                let wanted = fields.require(cx, "is");
-                let tolerance = fields.get("tolerance");
-                let tolerance = tolerance.and_then(|node| share(cx, "tolerance", node));
-                fields.finish(cx);
-                (wanted, tolerance)
-            }
-        };
-        let said = wanted.and_then(Node::text);
-        let found = Direction::ALL.iter().find(|(word, _)| Some(*word) == said);
-        match (found, wanted) {
-            (Some((_, wanted)), _) => trends.push(TrendDef {
-                path,
-                wanted: *wanted,
-                tolerance: tolerance.unwrap_or(0.05),
-                span: entry.key_span,
-            }),
-            (None, Some(node)) => {
-                let known = words().collect::<Vec<_>>().join("`, `");
-                cx.wrong_type("a trend", &format!("one of `{known}`"), node, None);
-            }
-            (None, None) => {}
-        }
-    }
-    trends
-}
-
-fn baseline(cx: &mut Cx<'_, '_>, node: &Node) -> BaselineDef {
-    let usual = BaselineDef::default();
-    let Some(mut fields) = Fields::of(cx, "`baseline`", node) else {
-        return usual;
-    };
-    let samples = fields
-        .get("samples")
-        .and_then(|node| cx.number("samples", node, 1, 1_000));
-    let every = fields
-        .get("every")
-        .and_then(|node| cx.duration("every", node));
-    fields.finish(cx);
-    BaselineDef {
-        samples: samples
-            .and_then(|n| u32::try_from(n).ok())
-            .unwrap_or(usual.samples),
-        every: every.unwrap_or(usual.every),
-    }
-}
-
-/// The `guards` block.
-pub(super) fn guards(cx: &mut Cx<'_, '_>, node: &Node) -> Vec<Guard> {
-    let Some(entries) = node.map() else {
-        let help = "write `guards:` and below it `NAME:` with a probe".to_owned();
-        cx.wrong_type("`guards`", "a mapping", node, Some(help));
-        return Vec::new();
-    };
-    let mut guards = Vec::new();
-    for entry in entries {
-        cx.check_name("guard name", &entry.key, entry.key_span);
-        let name = Sp {
-            value: entry.key.to_string(),
-            span: entry.key_span,
-        };
-        guards.extend(guard(cx, &entry.value, name));
-    }
-    guards
-}
-
-fn guard(cx: &mut Cx<'_, '_>, node: &Node, name: Sp<String>) -> Option<Guard> {
-    let mut fields = Fields::of(cx, "a guard", node)?;
-    let title = fields.get("title").and_then(|node| cx.text("title", node));
-    let during = fields.require(cx, "during").map(|node| {
-        if node.list().is_some_and(<[Node]>::is_empty) {
-            let found = Diagnostic::error("F011", node.span, "a guard that watches no phase");
-            cx.problems
-                .push(found.help("name the phases in which it is looked at: `[deploy, validate]`"));
-        }
-        cx.names("phase name", node)
-    });
-    let then = fields
-        .require(cx, "then")
-        .and_then(|node| then(cx, "then", node));
-    let blind = fields
-        .get("when_blind")
-        .and_then(|node| self::then(cx, "when_blind", node));
-    let unless = fields
-        .get("unless")
-        .and_then(|node| cx.expr("unless", node));
-    let interrupt = fields
-        .get("interrupt")
-        .and_then(|node| cx.bool("interrupt", node));
-    let downtime = fields.get("measures").map(|node| measures(cx, node));
-    let expect = fields.get("expect").map(|node| cx.exprs("expect", node));
-    let beside = beside(cx, &mut fields);
-    for key in ["bands", "trend"] {
-        fields.not_offered(key);
-    }
-    let is_http = node
-        .map()
-        .is_some_and(|entries| entries.iter().any(|entry| entry.key.starts_with("http")));
-    let defaults = OfGuard {
-        // whether the application answers is what is asked
-        unreachable_fails: is_http || downtime == Some(true),
-    };
-    let rule = rule(cx, &mut fields, node, Some(&defaults));
-    let target = fields
-        .get("target")
-        .and_then(|node| cx.name("target name", node));
-    let read_only = fields
-        .get("read_only")
-        .and_then(|node| cx.bool("read_only", node));
-    let call: ActionUse = action::of_step(cx, &fields, node, target);
-    action::must_read(cx, "a guard", &call, read_only);
-    let criteria = beside.criteria(expect.unwrap_or_default());
-    if criteria.expect.is_empty() {
-        let found = Diagnostic::error("F011", name.span, "a guard that expects nothing");
-        cx.problems
-            .push(found.help("say what must hold: `expect` or `thresholds`"));
-    }
-    if !criteria.bands.is_empty() || !criteria.trends.is_empty() {
-        let message = "`bands` and `trend` belong to a step with `watch`";
-        let found = Diagnostic::error("F014", name.span, message);
-        cx.problems
-            .push(found.help("a guard judges each look by itself: use `expect` or `thresholds`"));
-    }
-    if interrupt == Some(true) && matches!(then, Some(Then::Pause | Then::Notify)) {
-        let message = "`interrupt` on a guard that does not roll back";
-        let found = Diagnostic::error("F029", name.span, message);
-        cx.problems
-            .push(found.help("remove it, or say `then: rollback`"));
-    }
-    let then = then?;
-    Some(Guard {
-        name,
-        title: title.map(|title| title.value),
-        during: during?,
-        call,
-        criteria,
-        rule: rule?,
-        unless,
-        then,
-        when_blind: blind.unwrap_or(match then {
-            Then::Notify => Then::Notify,
-            Then::Rollback | Then::Pause => Then::Pause,
-        }),
-        interrupt: interrupt.unwrap_or(false),
-        downtime: downtime.unwrap_or(false),
-    })
-}
-
-fn then(cx: &mut Cx<'_, '_>, what: &str, node: &Node) -> Option<Then> {
-    match node.text() {
-        Some("rollback") if node.tag.is_none() => Some(Then::Rollback),
-        Some("pause") if node.tag.is_none() => Some(Then::Pause),
-        Some("notify") if node.tag.is_none() => Some(Then::Notify),
-        _ => {
-            let wanted = "`rollback`, `pause` or `notify`";
-            cx.wrong_type(&format!("`{what}`"), wanted, node, None);
-            None
-        }
-    }
-}
-
-fn measures(cx: &mut Cx<'_, '_>, node: &Node) -> bool {
-    let said = node.text() == Some("downtime") && node.tag.is_none();
-    if !said {
-        cx.wrong_type("`measures`", "`downtime`", node, None);
-    }
-    said
 }

@@ -51,6 +51,11 @@ impl<'r> References<'r, '_> {
                 true => after.result,
                 false => ResultOf::Nothing,
             },
+            // outputs of a watch are made at its end
+            outputs: match step.watch {
+                Some(_) => &[],
+                None => after.outputs,
+            },
             ..after
         };
         for expr in &step.expect {
