@@ -42,6 +42,7 @@ mod redis_ways;
 mod redis_probes;
 mod rehearse;
 mod rehearse_full;
+mod rehearse_watched;
 mod rehearse_world;
 mod report_html;
 mod resume;

@@ -186,6 +186,12 @@ fn needed(runbook: &Runbook, allow_shell: bool) -> HashSet<String> {
     for snapshot in runbook.snapshots.iter().filter(|one| reads(&one.call)) {
         snapshot.call.params.each_expr(&mut see);
     }
+    for guard in &runbook.guards {
+        let started = allow_shell && *guard.call.key == "shell";
+        if reads(&guard.call) || started {
+            guard.call.params.each_expr(&mut see);
+        }
+    }
     let steps = runbook
         .steps()
         .map(|(_, step)| step)

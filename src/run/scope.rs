@@ -26,7 +26,7 @@ pub struct StepScope {
     run: Value,
     item: Option<Value>,
     /// What was read before the first change, for what is compared with that.
-    baseline: Option<Value>,
+    pub baseline: Option<Value>,
     /// The phase that a guard is looked at in.
     pub phase: Option<Value>,
     /// Values of secret inputs; the core never fills this.

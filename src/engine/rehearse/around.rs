@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 
+use super::super::clock::now_ms;
 use super::super::judge;
-use super::found::{self, asks_for, asks_unread, not_verified};
+use super::found::{self, asks_for, asks_unread, blank, not_verified};
 use super::hands::Asker;
 use super::walk::{At, Walker, When};
 use crate::action::{ActionError, Rehearsed};
-use crate::event::Outcome;
 use crate::event::rehearsal::{Entry, Word};
+use crate::event::{Outcome, StepEvent};
 use crate::expr::Evidence;
 use crate::run::StepScope;
 use crate::runbook::model::{OutputDef, Probe, Step};
@@ -60,6 +61,21 @@ impl Walker<'_> {
             );
         }
         Ok(outputs)
+    }
+
+    pub(super) fn leave_phase_out(&mut self, at: usize, why: &str, evidence: Evidence) {
+        let plan = std::sync::Arc::clone(&self.hands.plan);
+        let phase = &plan.runbook.phases[at];
+        let skipped = StepEvent::PhaseSkipped {
+            phase: phase.name.value.clone(),
+            evidence,
+        };
+        self.state.apply(&skipped.into(), now_ms());
+        for step in &phase.steps {
+            let mut entry = blank(&phase.name, &step.id, &step.action.key);
+            entry.why = Some(why.to_owned());
+            self.entries.push(entry);
+        }
     }
 
     /// Whether `done_when` says that there is nothing to do.
@@ -203,7 +219,8 @@ pub(super) fn later(step: &Step) -> impl Iterator<Item = String> {
         (step.undone_when.is_some(), "`undone_when`"),
     ];
     let told = told.into_iter().filter(|(written, _)| *written);
-    told.map(|(_, name)| name.to_owned())
+    let told = told.map(|(_, name)| name.to_owned());
+    told.chain(super::watched::later(step))
 }
 
 /// Since then, in milliseconds.

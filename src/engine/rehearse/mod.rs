@@ -14,6 +14,7 @@ mod place;
 mod step;
 mod touch;
 mod walk;
+mod watched;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

@@ -11,6 +11,7 @@ use super::found::{self, asks_for, asks_unread, not_verified};
 use super::hands::Asker;
 use super::touch::{Sight, Touch};
 use super::walk::{At, Walker, When};
+use super::watched::expected;
 use crate::action::{ActionError, Call, Rehearsed};
 use crate::event::rehearsal::{Entry, Word};
 use crate::event::{Cause, Outcome, Report, StepEvent};
@@ -37,10 +38,8 @@ impl Walker<'_> {
     }
 
     async fn rehearse(&mut self, step: &Step, at: At, entry: &mut Entry) {
-        let not_judged = step
-            .expect
-            .iter()
-            .map(|expr| self.hands.hidden(expr.text()));
+        let expected = expected(step);
+        let not_judged = expected.iter().map(|expr| self.hands.hidden(expr.text()));
         let not_judged: Vec<String> = not_judged.collect();
         let used = &step.action;
         let asked = asks_for(found::needed(step, used), &|id| self.unknown.contains(id));
@@ -76,7 +75,7 @@ impl Walker<'_> {
     }
 
     /// Reads, or has it said what would be done.
-    async fn ask(
+    pub(super) async fn ask(
         &mut self,
         step: &Step,
         at: At,
@@ -214,13 +213,16 @@ impl Walker<'_> {
         entry: &mut Entry,
     ) -> bool {
         entry.word = Word::Read;
-        if let Some(message) = judge::cut_but_needed(&step.expect, &result) {
+        let expected = expected(step);
+        if let Some(message) = judge::cut_but_needed(&expected, &result) {
             let error = ActionError::limit(Outcome::NotApplied, message);
             found::wrong(entry, self.hands, &error, step.tolerate);
             return false;
         }
         entry.result = judge::bounded(result.clone(), &self.hands.masker);
         let kept = judge::hidden_json(result.clone(), &self.hands.masker);
+        // what is read now is from before the first change, too
+        scope.baseline = Some(serde_json::json!({ "result": &result }));
         scope.result = Some(result);
         scope.now = now_ms();
         let outputs = match self.outputs(step, &scope) {
@@ -232,7 +234,7 @@ impl Walker<'_> {
         };
         scope.outputs = Some(outputs.clone());
         let mut judged = Vec::new();
-        for expr in &step.expect {
+        for expr in &expected {
             match self.undecided([&expr.value]) {
                 Some(_) => entry.not_judged.push(self.hands.hidden(expr.text())),
                 None => judged.push(expr.clone()),
@@ -240,8 +242,9 @@ impl Walker<'_> {
         }
         entry.evidence = judge::judge(&judged, &scope, &self.hands.masker);
         let missed = judge::failure(&entry.evidence, Outcome::NotApplied);
+        self.beside(step, &scope, &judged, before.is_some(), entry);
         if let Some(other) = before {
-            if step.expect.is_empty() {
+            if expected.is_empty() && step.watch.is_none() {
                 entry.notes.push(format!("as it is before `{other}`"));
             } else {
                 not_verified(entry, behind(&other));

@@ -17,7 +17,7 @@ use super::touch::Touch;
 use crate::action::{ActionError, Call, Rehearsed};
 use crate::event::rehearsal::{Entry, Word};
 use crate::event::{Moment, Outcome, SkipReason, SnapshotEvent, SnapshotTaken, StepEvent};
-use crate::expr::{Evidence, Expr, Verdict};
+use crate::expr::{Expr, Verdict};
 use crate::plan::StepKey;
 use crate::run::{RunState, StepScope};
 use crate::runbook::model::{ActionUse, Items, Step};
@@ -63,6 +63,8 @@ pub(super) struct Walker<'a> {
     pub(super) doubt: Option<String>,
     /// What the snapshots were, as far as they could be read.
     pub(super) snapshots: HashMap<String, Value>,
+    /// Guards that were looked at, by their place in the runbook.
+    pub(super) guards: HashSet<usize>,
 }
 
 impl<'a> Walker<'a> {
@@ -77,6 +79,7 @@ impl<'a> Walker<'a> {
             entries: Vec::new(),
             doubt: None,
             snapshots: HashMap::new(),
+            guards: HashSet::new(),
         }
     }
 
@@ -88,6 +91,7 @@ impl<'a> Walker<'a> {
             self.phase_started = seconds(now_ms());
             self.phase(phase).await;
         }
+        self.guards_left_out();
         self.phase_started = seconds(now_ms());
         self.way_back().await;
         self.entries
@@ -256,24 +260,10 @@ impl<'a> Walker<'a> {
                 return;
             }
         }
+        self.guards_of(&phase.name).await;
         for n in 0..phase.steps.len() {
             self.step(&phase.name, StepKey::of(plan.step_of(at, n)))
                 .await;
-        }
-    }
-
-    fn leave_phase_out(&mut self, at: usize, why: &str, evidence: Evidence) {
-        let plan = std::sync::Arc::clone(&self.hands.plan);
-        let phase = &plan.runbook.phases[at];
-        let skipped = StepEvent::PhaseSkipped {
-            phase: phase.name.value.clone(),
-            evidence,
-        };
-        self.state.apply(&skipped.into(), now_ms());
-        for step in &phase.steps {
-            let mut entry = blank(&phase.name, &step.id, &step.action.key);
-            entry.why = Some(why.to_owned());
-            self.entries.push(entry);
         }
     }
 
