@@ -238,6 +238,8 @@ fn ctrl_c_ends_the_watching_and_not_the_run() {
     terminal.until("░");
     terminal.types("\x03");
     assert_eq!(terminal.wait(), 0, "{}", terminal.seen());
+    // what was shown last may still be on its way here
+    terminal.until("only the watching ended; the run goes on");
     let said = terminal
         .seen()
         .matches("only the watching ended; the run goes on")
