@@ -6,8 +6,10 @@ use std::path::Path;
 
 use super::error::CommandError;
 use super::exit::Exit;
-use super::state;
+use super::{replan, state};
 use crate::engine::clock::now_ms;
+use crate::front::decide::{Decide, UndoSum};
+use crate::front::plan::WayBack;
 use crate::front::report;
 use crate::front::report::Held;
 use crate::front::status::{self, Page, RunRow};
@@ -38,11 +40,11 @@ pub(super) struct RunsArgs {
 pub(super) fn status(args: &StatusArgs, state_dir: &Path) -> Result<Exit, CommandError> {
     let (row, events) = state::read(state_dir, args.run.as_deref())?;
     let view = RunView::replay(&events).with_id(row.id.clone());
+    let decide = decide(&view, &events, state_dir);
     if args.json {
-        super::answer(&format!(
-            "{:#}\n",
-            report::json(&view, &report::Proof::default())
-        ))?;
+        let mut value = report::json(&view, &report::Proof::default());
+        value["decide"] = decide.map_or(serde_json::Value::Null, |one| one.json(now_ms()));
+        super::answer(&format!("{value:#}\n"))?;
         return Ok(Exit::Done);
     }
     // one that an engine carries on needs no command
@@ -55,6 +57,7 @@ pub(super) fn status(args: &StatusArgs, state_dir: &Path) -> Result<Exit, Comman
     let page = Page {
         live,
         held,
+        decide,
         ..page()
     };
     super::answer(&status::run(&view, &next, &page))?;
@@ -97,6 +100,23 @@ pub(super) fn runs(args: &RunsArgs, state_dir: &Path) -> Result<Exit, CommandErr
     Ok(Exit::Done)
 }
 
+/// By when it has to be decided whether the run goes back, with what earlier runs show of how long that
+/// takes.
+fn decide(view: &RunView, events: &[crate::event::Event], state_dir: &Path) -> Option<Decide> {
+    // earlier runs are read only where there is something to decide
+    let window = &view.header.window;
+    let asks = window.decide_after.is_some() || window.total_s.is_some() || window.closes.is_some();
+    if !asks || view.rollback.is_some() {
+        return None;
+    }
+    let plan = replan::planned(events).and_then(replan::outline);
+    let sum = plan.ok().map(|plan| {
+        let history = super::history::of(state_dir, &view.header.name);
+        UndoSum::of(view, &WayBack::of(&plan, &history))
+    });
+    Decide::of(view, sum)
+}
+
 /// Whether the signatures of a run hold; nothing is said of them where its journal cannot be read.
 fn held(view: &RunView, state_dir: &Path) -> BTreeMap<u64, Held> {
     if view.signatures().is_empty() {
@@ -123,6 +143,7 @@ pub(super) fn page() -> Page {
         now: now_ms(),
         live: false,
         held: BTreeMap::new(),
+        decide: None,
         columns: columns.or_else(terminal).unwrap_or(100),
         colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
     }

@@ -7,6 +7,7 @@
 
 pub mod actions;
 pub mod closing;
+pub mod decide;
 pub mod diff;
 pub mod drill;
 pub mod escape;
@@ -27,6 +28,7 @@ pub mod spark;
 pub mod status;
 pub mod text;
 pub mod times;
+mod watched;
 
 pub use json::JsonLines;
 pub use look::Look;

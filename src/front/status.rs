@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use super::decide::Decide;
 use super::escape::shown;
 use super::lines::{count_words, rollback_words, run_tone};
 use super::look::Tone;
 use super::report::Held;
 use super::text::{between, clip, moment, ms, pad, seconds, table, wrap};
+use super::watched::{self, Room};
 use crate::event::RunStatus;
 use crate::view::{ItemStatus, RunView, StepStatus, Timeline};
 
@@ -26,6 +28,8 @@ pub struct Page {
     pub live: bool,
     /// Whether signatures hold, by the event that records them.
     pub held: BTreeMap<u64, Held>,
+    /// By when it has to be decided whether it goes back.
+    pub decide: Option<Decide>,
 }
 
 /// One run: where it stands, its phases, what is under way, what failed, and the commands that come
@@ -49,12 +53,20 @@ pub fn run(view: &RunView, next: &[String], page: &Page) -> String {
     } else {
         clock
     };
-    head(view, page, &Timeline::of(view, until), &mut out);
+    head(view, page, clock, &Timeline::of(view, until), &mut out);
     let mut text = lines(out);
     text.push('\n');
     text.push_str(&phases(view, page));
     let mut out = Vec::new();
     under_way(view, page, &mut out);
+    let room = Room {
+        now,
+        columns: page.columns,
+        colour: page.colour,
+        live: !stands,
+    };
+    out.extend(watched::lines(view, room));
+    warnings(view, page, &mut out);
     asked(view, page, &mut out);
     rollback(view, page, &mut out);
     failure(view, page, &mut out);
@@ -78,7 +90,7 @@ fn lines(lines: Vec<String>) -> String {
     })
 }
 
-fn head(view: &RunView, page: &Page, timeline: &Timeline, out: &mut Vec<String>) {
+fn head(view: &RunView, page: &Page, clock: i64, timeline: &Timeline, out: &mut Vec<String>) {
     let interrupted = view.status.is_active() && !page.live;
     let (word, tone) = match interrupted {
         true => ("interrupted", Tone::Bad),
@@ -119,12 +131,26 @@ fn head(view: &RunView, page: &Page, timeline: &Timeline, out: &mut Vec<String>)
     for (word, text) in super::times::lines(view, timeline) {
         say(word, &text);
     }
+    for (at, text) in page.decide.iter().flat_map(|one| one.lines(clock)).enumerate() {
+        say(if at == 0 { "decision" } else { "" }, &text);
+    }
+    if let Some(down) = view.downtime(page.now) {
+        let text = watched::downtime_words(&down, view.header.window.downtime_s);
+        say("downtime", &text);
+    }
     if let Some((_, why)) = view
         .parked
         .last()
         .filter(|_| view.status == RunStatus::Waiting)
     {
         say("stopped", why.words());
+    }
+    if let Some((guard, said)) = view.held_by().filter(|_| !view.status.is_over() || view.status.is_parked()) {
+        let text = format!(
+            "by guard `{}`: {}; `ferry resume` goes on and looks afresh, `ferry rollback` goes back",
+            guard.name, said.why
+        );
+        say("held", &text);
     }
     if interrupted {
         let text = format!(
@@ -173,6 +199,27 @@ fn under_way(view: &RunView, page: &Page, out: &mut Vec<String>) {
             line.push_str(&format!(", attempt {} in {wait}", step.attempt + 1));
         }
         out.push(clip(&line, page.columns));
+    }
+}
+
+/// What should hold of steps that are over, and does not.
+fn warnings(view: &RunView, page: &Page, out: &mut Vec<String>) {
+    let steps = view.each_step().filter_map(|(name, step)| {
+        let report = step.report.as_deref()?;
+        (!report.warnings.is_empty()).then(|| (name, report.warnings.clone()))
+    });
+    let steps: Vec<_> = steps.filter(|(name, _)| view.check(name).is_none()).collect();
+    if steps.is_empty() {
+        return;
+    }
+    out.push(String::new());
+    out.push(Tone::Odd.paint("warnings", page.colour));
+    for (name, warnings) in steps {
+        for one in warnings {
+            let text = format!("{}: {}", shown(&name), shown(&watched::why(&one)));
+            let lines = wrap(&text, page.columns.saturating_sub(2)).into_iter();
+            out.extend(lines.map(|line| format!("  {line}")));
+        }
     }
 }
 
@@ -307,6 +354,7 @@ mod tests {
             columns,
             colour: false,
             held: BTreeMap::new(),
+            decide: None,
             live: true,
         }
     }

@@ -10,6 +10,7 @@ mod closing;
 pub mod compare;
 mod counts;
 pub mod diff;
+mod downtime;
 mod exercised;
 mod fan;
 pub mod forecast;
@@ -28,10 +29,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-pub use check::CheckView;
+pub use check::{CheckView, Gap};
 pub use closing::CriterionView;
 pub use counts::Counts;
 pub use diff::{Change, diff};
+pub use downtime::Downtime;
 pub use exercised::{Exercise, History};
 pub use fan::Fan;
 pub use forecast::Timeline;

@@ -5,7 +5,7 @@ use super::super::look::Tone;
 use super::super::text::{ms, numbered};
 use super::words::{did, effect, failed_rest, failure_details, hint, skip_words};
 use super::{Line, Teller};
-use crate::event::{SnapshotEvent, StepEvent};
+use crate::event::{Report, SnapshotEvent, StepEvent};
 use crate::view::StepView;
 
 impl Teller {
@@ -50,9 +50,22 @@ impl Teller {
                 let took = self.view.step(step).and_then(StepView::took_ms);
                 let rest = format!(" in {}{}", ms(took.unwrap_or(report.took_ms)), did(report));
                 lines.push(self.at(at, &self.named(step), Tone::Good, "ok", rest));
+                self.warnings(step, report, at, lines);
             }
             StepEvent::Failed { .. } => self.step_failed(event, at, lines),
             doubt => self.doubt(doubt, at, lines),
+        }
+    }
+
+    /// What should hold and does not; of what is watched it was told when it began.
+    fn warnings(&self, step: &str, report: &Report, at: i64, lines: &mut Vec<Line>) {
+        if self.view.check(step).is_some() {
+            return;
+        }
+        for one in &report.warnings {
+            let rest = format!(" {}", shown(&super::super::watched::why(one)));
+            let place = self.named(step);
+            lines.push(self.at(at, &place, Tone::Odd, "warning:", rest).stays());
         }
     }
 
@@ -77,6 +90,7 @@ impl Teller {
         let rest = failed_rest(*attempt, failure, report, *retry_at, at);
         lines.push(self.at(at, &place, tone, word, rest).stays());
         lines.extend(failure_details(failure, report));
+        self.warnings(step, report, at, lines);
         if self
             .view
             .step(step)

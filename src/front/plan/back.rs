@@ -17,6 +17,8 @@ pub struct WayBack {
     pub phases: Vec<PhaseBack>,
     /// How many of the steps can be taken back, and were.
     pub coverage: Coverage,
+    /// The steps before and after the undos: id, and what they take.
+    pub around: Vec<(String, Takes)>,
     /// How many earlier runs were looked at.
     pub runs: usize,
 }
@@ -168,6 +170,7 @@ impl WayBack {
         Self {
             coverage: coverage(&steps),
             steps,
+            around,
             phases,
             runs: history.runs(),
         }

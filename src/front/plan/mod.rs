@@ -9,7 +9,7 @@ mod json;
 mod text;
 mod way_back;
 
-pub use back::{Coverage, WayBack};
+pub use back::{Coverage, Takes, WayBack};
 pub use json::json;
 pub use text::text;
 

@@ -13,7 +13,7 @@ use crate::view::{
 };
 
 /// From this width on there is room for bars and estimates.
-const WIDE: usize = 50;
+pub(super) const WIDE: usize = 50;
 
 /// Width of a bar.
 const BAR: usize = 16;
@@ -47,11 +47,17 @@ impl Scene<'_> {
                     for (name, step) in step.named() {
                         if step.status.in_flight() {
                             lines.push(self.step(&name, step, columns));
+                            let check = self.view.check(&name);
+                            if let Some(check) = check.filter(|one| one.is_open()) {
+                                self.watched(check, columns, &mut lines);
+                            }
                         }
                     }
                 }
             }
         }
+        lines.extend(self.guards(columns));
+        self.notes(columns, &mut lines);
         for set in self.view.snapshots.iter().filter(|set| set.taken.is_none()) {
             let text = format!("  snapshots {} are being taken", set.moment.name());
             lines.push(clip(&text, columns));
@@ -134,7 +140,10 @@ impl Scene<'_> {
                 format!("attempt {next} in {wait}: {}", why.unwrap_or_default())
             }
             (StepStatus::Settling | StepStatus::Checking, _) => step.status.words().to_owned(),
-            _ => self.outputs.get(name).cloned().unwrap_or_default(),
+            _ => match self.view.check(name).filter(|check| check.is_open()) {
+                Some(check) => self.watches(check),
+                None => self.outputs.get(name).cloned().unwrap_or_default(),
+            },
         };
         let odd = step.status == StepStatus::Waiting;
         self.under_way(name, &elapsed, &says, odd, columns)

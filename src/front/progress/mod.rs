@@ -5,6 +5,7 @@
 //! holds up nobody. The picture itself is made in `frame`, from the view and a time.
 
 mod frame;
+mod watched;
 
 use std::collections::HashMap;
 use std::io;

@@ -1,0 +1,171 @@
+//! What is watched in `ferry status`: each check with its verdict, its looks, its values and its gaps.
+
+use super::super::escape::shown;
+use super::super::look::Tone;
+use super::super::lines::observed;
+use super::super::spark::spark;
+use super::super::text::{between, clip, ms, numbered, pad, seconds, width, wrap};
+use super::{band, clock, gap_words, next, number, reason, series, standing, tally_words};
+use crate::expr::Evidence;
+use crate::view::{CheckView, Downtime, RunView};
+
+/// The most checks that are shown; those that do not hold come first.
+const CHECKS: usize = 40;
+
+/// The most values, gaps and warnings of one check.
+const VALUES: usize = 4;
+const GAPS: usize = 3;
+
+/// Bars of a sparkline.
+const BARS: usize = 32;
+
+/// How a text is to be laid out.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Room {
+    /// The time to measure by, in milliseconds since the Unix epoch.
+    pub(in super::super) now: i64,
+    /// Columns there are.
+    pub(in super::super) columns: usize,
+    /// Whether colour says something.
+    pub(in super::super) colour: bool,
+    /// Whether somebody looks.
+    pub(in super::super) live: bool,
+}
+
+/// A block about everything that is watched; nothing where nothing is.
+pub(in super::super) fn lines(view: &RunView, room: Room) -> Vec<String> {
+    if view.checks.is_empty() {
+        return Vec::new();
+    }
+    let mut out = vec![String::new(), "watched".into()];
+    let mut checks: Vec<&CheckView> = view.checks.iter().collect();
+    // lists are cut at their end
+    checks.sort_by_key(|check| match standing(check).0 {
+        Tone::Bad => 0,
+        Tone::Odd => 1,
+        _ => 2,
+    });
+    for check in checks.iter().take(CHECKS) {
+        one(check, room, &mut out);
+    }
+    if checks.len() > CHECKS {
+        let more = numbered(checks.len() - CHECKS, "check");
+        out.push(format!("  {more} more: see `--json`"));
+    }
+    out
+}
+
+fn one(check: &CheckView, room: Room, out: &mut Vec<String>) {
+    let (tone, words) = standing(check);
+    let kind = if check.outline.guard { "guard " } else { "" };
+    let name = format!("{kind}{}", shown(&check.name));
+    let head = format!("  {name}  ");
+    let text = shown(&words).into_owned();
+    let mut parts = wrap(&text, room.columns.saturating_sub(width(&head)).max(20)).into_iter();
+    let first = parts.next().unwrap_or_default();
+    let line = clip(&format!("{head}{first}"), room.columns);
+    out.push(line.replacen(&first, &tone.paint(&first, room.colour), 1));
+    let mut say = |word: &str, text: &str| {
+        let head = format!("    {}", pad(word, 9));
+        let space = room.columns.saturating_sub(width(&head));
+        let lines = wrap(text, space).into_iter().enumerate();
+        out.extend(lines.map(|(at, line)| match at {
+            0 => clip(&format!("{head}{line}"), room.columns),
+            _ => clip(&format!("{:13}{line}", ""), room.columns),
+        }));
+    };
+    for part in parts {
+        say("", &part);
+    }
+    say("looks", &looks(check, room));
+    for path in check.outline.watched.iter().take(VALUES) {
+        let values = series(check, path, BARS);
+        let Some(last) = values.iter().rev().find_map(|value| *value) else {
+            continue;
+        };
+        let bars = spark(&values, BARS.min(room.columns.saturating_sub(40)));
+        let text = format!("{}  {bars}  {}", shown(path), number(last));
+        say("value", &text);
+    }
+    if let Some(text) = band(check, room.now).filter(|_| check.is_open()) {
+        say("band", &text);
+    }
+    evidence(check, &mut say);
+    for gap in check.gaps.iter().rev().take(GAPS).rev() {
+        say("gap", &gap_words(gap));
+    }
+    if check.gaps.len() > GAPS {
+        let more = numbered(check.gaps.len() - GAPS, "earlier gap");
+        say("", &format!("and {more}"));
+    }
+}
+
+/// All looks, when the next one is due, and how long it goes on.
+fn looks(check: &CheckView, room: Room) -> String {
+    let mut text = tally_words(&check.tally);
+    if check.rounds > 1 {
+        text.push_str(&format!(" since it began anew (round {})", check.rounds));
+    }
+    text.push_str(&format!("; every {}", ms(check.outline.every_ms)));
+    if !check.is_open() {
+        return text;
+    }
+    match next(check, room.now).filter(|_| room.live) {
+        Some(next) => text.push_str(&format!(", {next}")),
+        None if !room.live => text.push_str(", and nobody looks now"),
+        None => {}
+    }
+    if let Some(end) = check.ends_at().filter(|end| *end > room.now) {
+        text.push_str(&format!(", {} left", between(room.now, end)));
+    }
+    text
+}
+
+/// What the last look that did not pass rests on, and warnings that last.
+fn evidence(check: &CheckView, say: &mut impl FnMut(&str, &str)) {
+    let judged = check.verdict().map(|said| said.evidence.as_slice());
+    let judged: Vec<&Evidence> = judged.unwrap_or_default().iter().collect();
+    let bad = judged.iter().filter(|one| one.reason.is_some()).take(VALUES);
+    let mut told = false;
+    for one in bad {
+        told = true;
+        say("expected", &shown(&one.expression));
+        let seen = one.reason.clone().unwrap_or_else(|| observed(one));
+        say("observed", &shown(&seen));
+    }
+    let last = check.last();
+    if let Some(why) = last.and_then(reason).filter(|_| !told) {
+        let at = last.map_or(0, |last| last.at);
+        say("last", &format!("at {}: {}", clock(at), shown(&why)));
+    }
+    if let Some((from, None)) = check.warned.last() {
+        let said = last.and_then(|last| last.warnings.first());
+        let said = said.map_or(String::new(), |one| format!(": {}", shown(&super::why(one))));
+        say("warns", &format!("since {}{said}", clock(*from)));
+    }
+}
+
+/// The measured downtime in a line, beside its budget.
+pub(in super::super) fn downtime_words(down: &Downtime, budget_s: Option<f64>) -> String {
+    let budget = budget_s.map_or(String::new(), |budget| format!(" of {}", seconds(budget)));
+    if down.looks == 0 {
+        return format!("not measured: nobody looked yet{budget}");
+    }
+    let mut text = match down.ms {
+        0 => format!("none seen{budget}"),
+        down_ms => format!("{}{budget}", ms(down_ms)),
+    };
+    text.push_str(&format!(", to within {}", ms(down.precision_ms)));
+    match down.spans.as_slice() {
+        [] => {}
+        [.., (from, None)] => text.push_str(&format!("; down since {}", clock(*from))),
+        [(from, Some(to))] => {
+            text.push_str(&format!("; from {} to {}", clock(*from), clock(*to)));
+        }
+        spans => text.push_str(&format!("; {} times", spans.len())),
+    }
+    if !down.gaps.is_empty() {
+        text.push_str("; with gaps in which nobody looked");
+    }
+    text
+}

@@ -1,0 +1,98 @@
+//! Measured downtime: the times in which a guard with `measures: downtime` failed.
+//!
+//! Main type: [`Downtime`]. Where two guards measure, the system is down while either fails. Must
+//! not: count as up what nobody saw up.
+
+use super::check::Gap;
+use super::{CheckView, RunView};
+
+/// How long the system was down, by what was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downtime {
+    /// The guards that measure it.
+    pub guards: Vec<String>,
+    /// Looks that they took.
+    pub looks: u64,
+    /// From when to when it was down, in milliseconds since the Unix epoch; no end: it still is, or was
+    /// when nobody looked any more.
+    pub spans: Vec<(i64, Option<i64>)>,
+    /// All of it, in milliseconds.
+    pub ms: u64,
+    /// To within how many milliseconds each beginning and end is known: the time from look to look.
+    pub precision_ms: u64,
+    /// Where nobody looked.
+    pub gaps: Vec<Gap>,
+}
+
+impl Downtime {
+    /// Whether it still is down, or was at the end.
+    pub fn is_open(&self) -> bool {
+        self.spans.last().is_some_and(|(_, to)| to.is_none())
+    }
+}
+
+impl RunView {
+    /// The downtime up to `now`, in milliseconds since the Unix epoch; `None`: no guard measured it.
+    pub fn downtime(&self, now: i64) -> Option<Downtime> {
+        let guards = self.checks.iter().filter(|check| check.outline.downtime);
+        let guards: Vec<&CheckView> = guards.collect();
+        if guards.is_empty() {
+            return None;
+        }
+        let mut spans: Vec<(i64, Option<i64>, i64)> = Vec::new();
+        for guard in &guards {
+            let until = guard.watched_until(now);
+            let own = guard.failing.iter();
+            spans.extend(own.map(|(from, to)| (*from, *to, to.unwrap_or(until))));
+        }
+        let spans = union(spans);
+        let long = |(from, _, until): &(i64, Option<i64>, i64)| ms_between(*from, *until);
+        let mut gaps: Vec<Gap> = guards.iter().flat_map(|one| one.gaps.clone()).collect();
+        gaps.sort_by_key(|gap| gap.from);
+        let unkept: u64 = guards.iter().map(|guard| unkept(guard, now)).sum();
+        Some(Downtime {
+            guards: guards.iter().map(|guard| guard.name.clone()).collect(),
+            looks: guards.iter().map(|guard| guard.total().looks).sum(),
+            ms: spans.iter().map(long).sum::<u64>() + unkept,
+            spans: spans.into_iter().map(|(from, to, _)| (from, to)).collect(),
+            precision_ms: guards
+                .iter()
+                .map(|guard| guard.outline.every_ms)
+                .max()
+                .unwrap_or(0),
+            gaps,
+        })
+    }
+}
+
+/// What was counted beyond the looks that were kept.
+fn unkept(guard: &CheckView, now: i64) -> u64 {
+    let total = guard.total();
+    let until = guard.watched_until(now);
+    let open = total
+        .failing_since
+        .map_or(0, |since| ms_between(since, until));
+    (total.failing_ms + open).saturating_sub(guard.failing_ms(now))
+}
+
+/// Stretches that overlap or touch become one; one without an end stays without.
+fn union(mut spans: Vec<(i64, Option<i64>, i64)>) -> Vec<(i64, Option<i64>, i64)> {
+    spans.sort_by_key(|(from, ..)| *from);
+    let mut union: Vec<(i64, Option<i64>, i64)> = Vec::with_capacity(spans.len());
+    for (from, to, until) in spans {
+        match union.last_mut() {
+            Some(last) if from <= last.2 => {
+                if until >= last.2 {
+                    last.1 = to.filter(|_| last.1.is_some() || until > last.2);
+                    last.2 = until;
+                }
+            }
+            _ => union.push((from, to, until)),
+        }
+    }
+    union
+}
+
+fn ms_between(from: i64, to: i64) -> u64 {
+    u64::try_from(to.saturating_sub(from)).unwrap_or(0)
+}
