@@ -1,14 +1,15 @@
-//! The report for CI, in the XML of `JUnit`. A phase is a suite, a step or item a case, going back a suite of its
-//! own. Must not: print a character that XML 1.0 forbids, or call well what nobody proved.
+//! The report for CI, in the XML of `JUnit`. A phase is a suite, a step or item a case; going back and
+//! what was watched are suites of their own. Must not: print a character that XML 1.0 forbids, or call well what nobody proved.
 
 use std::fmt::Write as _;
 
 use super::super::escape::shown;
 use super::super::text::{clip, rfc3339};
+use super::super::watched::tally_words;
 use super::facts;
 use crate::event::SkipReason;
-use crate::expr::Verdict;
-use crate::view::{ItemStatus, RollbackItemView, RunView, StepStatus, StepView};
+use crate::expr::{Evidence, Verdict};
+use crate::view::{CheckView, ItemStatus, RollbackItemView, RunView, StepStatus, StepView};
 
 /// The most columns of a text.
 const LONGEST: usize = 2_000;
@@ -40,6 +41,10 @@ pub fn junit(view: &RunView) -> String {
     if let Some(rollback) = &view.rollback {
         let cases = rollback.items.iter().map(of_item).collect();
         suites.push(("rollback".into(), Some(rollback.started_at), cases));
+    }
+    if let Some(first) = view.checks.first() {
+        let cases = view.checks.iter().map(|check| of_check(view, check));
+        suites.push(("watched".into(), Some(first.began_at), cases.collect()));
     }
     let all: Vec<_> = suites.iter().flat_map(|(_, _, cases)| cases).collect();
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites");
@@ -161,11 +166,12 @@ fn of_step(view: &RunView, name: String, step: &StepView) -> Case {
 /// What a step that failed was expected to give, and what it gave, a line each.
 fn evidence(step: &StepView) -> String {
     let failed = facts::evidence_of(step).filter(|one| one.verdict != Verdict::Pass);
-    let told = failed.map(|one| {
-        let reason = one.reason.as_deref().unwrap_or_default();
-        format!("{}: {} ({reason})", one.verdict, one.expression)
-    });
-    told.collect::<Vec<_>>().join("\n")
+    failed.map(told).collect::<Vec<_>>().join("\n")
+}
+
+fn told(one: &Evidence) -> String {
+    let reason = one.reason.as_deref().unwrap_or_default();
+    format!("{}: {} ({reason})", one.verdict, one.expression)
 }
 
 fn of_item(item: &RollbackItemView) -> Case {
@@ -188,6 +194,32 @@ fn of_item(item: &RollbackItemView) -> Case {
     Case {
         name: item.item.id.clone(),
         took_ms: item.took_ms.unwrap_or(0),
+        end,
+    }
+}
+
+/// A guard, or what a step watched; a guard that saw nothing is no pass.
+fn of_check(view: &RunView, check: &CheckView) -> Case {
+    let (verdict, why) = facts::watched::outcome(view, check);
+    let told = || {
+        let rows = facts::watched::evidence(check).iter();
+        let bad = rows.filter(|one| one.verdict != Verdict::Pass).map(told);
+        let looks = tally_words(&check.total());
+        let rest: Vec<_> = bad.chain([looks]).collect();
+        rest.join("\n")
+    };
+    let until = check.ended.as_ref().map(|(at, _)| *at);
+    let until = until.or(check.judged.last().map(|(at, _)| *at));
+    let until = until.unwrap_or(check.tally.last_at);
+    let end = match verdict {
+        Some(Verdict::Pass) => End::Passed,
+        Some(Verdict::Fail) => End::Failed(why, told()),
+        Some(Verdict::Inconclusive | Verdict::Error) => End::Error(why),
+        None => End::Skipped(why),
+    };
+    Case {
+        name: check.name.clone(),
+        took_ms: u64::try_from(until - check.began_at).unwrap_or(0),
         end,
     }
 }

@@ -4,7 +4,7 @@ use super::super::lines::{count_words, rollback_words};
 use super::super::text::{between, moment};
 use super::escape::{block, code, prose, table};
 use super::facts::{notices, verdict};
-use super::{Proof, sections, signing};
+use super::{Proof, sections, signing, watched};
 use crate::view::RunView;
 
 /// The whole report.
@@ -21,6 +21,7 @@ pub fn markdown(view: &RunView, proof: &Proof) -> String {
     sections::phases(view, &mut out);
     sections::steps(view, &mut out);
     sections::expectations(view, &mut out);
+    watched::watched(view, &mut out);
     sections::snapshots(view, &mut out);
     signing::notes(view, &mut out);
     signing::criteria(view, &mut out);

@@ -13,6 +13,7 @@ mod junit;
 mod markdown;
 mod sections;
 mod signing;
+mod watched;
 #[cfg(test)]
 mod tests;
 

@@ -162,10 +162,12 @@ pub(super) fn failures(view: &RunView, out: &mut String) {
         .as_ref()
         .filter(|failure| failure.step.is_none());
     if let Some(other) = other {
-        text.push_str(&format!(
-            "\n- Before any step: {}\n",
-            prose(&other.failure.message)
-        ));
+        let place = match &other.phase {
+            Some(phase) => format!("In phase {}", code(phase)),
+            None => "Before any step".to_owned(),
+        };
+        let message = prose(&other.failure.message);
+        text.push_str(&format!("\n- {place}: {message}\n"));
         if let Some(hint) = &other.failure.hint {
             text.push_str(&format!("- Hint: {}\n", prose(hint)));
         }

@@ -6,6 +6,8 @@ mod notices;
 mod people;
 mod snapshots;
 mod times;
+pub(super) mod watched;
+mod watched_notices;
 
 pub(super) use self::criteria::{Judged, State, checks, criteria};
 pub(super) use self::notices::notices;
@@ -41,12 +43,17 @@ pub(super) fn verdict(view: &RunView) -> String {
         RunStatus::Aborted => "somebody aborted it, and it was left where it stood",
         RunStatus::Closed => "somebody closed it as it stood: see what is left",
     };
-    match (view.status, view.waivers().len()) {
-        (RunStatus::Succeeded, waivers @ 1..) => {
-            format!("{told}; {} given", were(waivers, "waiver"))
+    let mut told = told.to_owned();
+    if view.status == RunStatus::Succeeded {
+        if let Some(guards) = watched::in_spite_of(view) {
+            told = format!("{told}; {guards}");
         }
-        _ => told.to_owned(),
+        let waivers = view.waivers().len();
+        if waivers > 0 {
+            told = format!("{told}; {} given", were(waivers, "waiver"));
+        }
     }
+    told
 }
 
 fn were(count: usize, noun: &str) -> String {

@@ -32,6 +32,7 @@ pub(in super::super) fn notices(view: &RunView) -> Vec<Notice> {
     }
     people(view, &mut say);
     way_back(view, &mut say);
+    super::watched_notices::notices(view, &mut say);
     for (name, step) in view.each_step() {
         of_step(view, &name, step, &mut say);
     }
@@ -116,10 +117,14 @@ fn weight(code: &str) -> u8 {
         | "undo_held"
         | "waived"
         | "asked"
-        | "rollback_unverified" => 1,
-        "not_signed_before" | "signed_late" | "signed_earlier_end" | "votes_of_one_login"
+        | "rollback_unverified"
+        | "still_down"
+        | "downtime_over"
+        | "check_failed" => 1,
+        "check_undecided"
+        | "not_signed_before" | "signed_late" | "signed_earlier_end" | "votes_of_one_login"
         | "no_rollback" | "tolerated" => 2,
-        "resolved" | "stopped" | "clock_back" | "ordered" => 3,
+        "resolved" | "stopped" | "clock_back" | "ordered" | "nobody_looked" | "warning" => 3,
         _ => 4,
     }
 }

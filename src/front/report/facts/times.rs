@@ -77,7 +77,10 @@ pub(in super::super) fn budgets(view: &RunView) -> [Budget; 3] {
         Budget {
             name: "downtime",
             budget_s: budgets.downtime_s,
-            took_ms: None,
+            took_ms: view
+                .downtime(end(view))
+                .filter(|down| down.looks > 0)
+                .map(|down| down.ms),
             why: "not measured",
         },
         Budget {

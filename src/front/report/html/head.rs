@@ -91,7 +91,7 @@ fn figures(view: &RunView, page: &mut Page) {
         .iter()
         .filter(|one| one.state == State::Met)
         .count();
-    let [total, ..] = facts::budgets(view);
+    let [total, down, _] = facts::budgets(view);
     page.tag("dl", "figures");
     let mut say = |name: &str, value: &str, more: &str| {
         page.tag("div", "").say("dt", "", name).say("dd", "", value);
@@ -105,6 +105,11 @@ fn figures(view: &RunView, page: &mut Page) {
         &total.took_ms.map_or_else(|| "–".into(), ms),
         &budget.unwrap_or_default(),
     );
+    if let Some(took) = down.took_ms {
+        let budget = down.budget_s.map(seconds);
+        let budget = budget.map_or("measured".into(), |budget| format!("of {budget} allowed"));
+        say("Downtime", &ms(took), &budget);
+    }
     let left = counts.steps - counts.done;
     let more = match left {
         0 => "all done".into(),

@@ -6,6 +6,7 @@
 
 mod appendix;
 mod back;
+mod chart;
 mod evidence;
 mod head;
 mod page;
@@ -16,6 +17,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod watched;
 
 use self::page::Page;
 use super::Proof;
@@ -50,6 +52,7 @@ pub fn html(view: &RunView, proof: &Proof, seal: Option<&str>) -> String {
     timeline::timeline(view, &mut page);
     evidence::failures(view, &mut page);
     evidence::evidence(view, &mut page);
+    watched::watched(view, &mut page);
     snapshots::snapshots(view, &mut page);
     back::rollback(view, &mut page);
     back::doubts(view, &mut page);

@@ -103,6 +103,23 @@ impl Page {
         self
     }
 
+    /// An empty element through these points, for drawings.
+    pub(super) fn points(
+        &mut self,
+        name: &'static str,
+        class: &'static str,
+        points: &[(f64, f64)],
+    ) -> &mut Self {
+        self.opening(name, class, &[]);
+        self.out.push_str(" points=\"");
+        for (at, (x, y)) in points.iter().enumerate() {
+            let space = if at == 0 { "" } else { " " };
+            let _ = write!(self.out, "{space}{x:.1},{y:.1}");
+        }
+        self.out.push_str("\"/>");
+        self
+    }
+
     /// Ends the opening tag of a drawing of that size.
     pub(super) fn view_box(&mut self, width: f64, height: f64) -> &mut Self {
         let _ = writeln!(self.out, "viewBox=\"0 0 {width:.0} {height:.0}\">");

@@ -11,8 +11,8 @@ use crate::event::{Event, OutputKept, Report, RunEvent, RunStatus, StepOutline, 
 use crate::view::{RunView, samples};
 
 const TAGS: &[&str] = &[
-    "b", "body", "code", "dd", "details", "div", "dl", "dt", "h1", "h2", "h3", "h4", "head",
-    "header", "html", "li", "line", "main", "meta", "p", "pre", "rect", "section", "span",
+    "b", "body", "circle", "code", "dd", "details", "div", "dl", "dt", "h1", "h2", "h3", "h4", "head",
+    "header", "html", "li", "line", "main", "meta", "p", "polyline", "pre", "rect", "section", "span",
     "strong", "style", "summary", "svg", "table", "tbody", "td", "text", "th", "thead", "title",
     "tr", "ul",
 ];
@@ -24,11 +24,15 @@ const ATTRIBUTES: &[&str] = &[
     "charset",
     "class",
     "content",
+    "cx",
+    "cy",
     "height",
     "http-equiv",
     "id",
     "lang",
     "name",
+    "points",
+    "r",
     "role",
     "rx",
     "viewBox",

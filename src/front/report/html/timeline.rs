@@ -181,7 +181,7 @@ impl Scale {
 }
 
 /// A round distance between ticks, so that there are about four.
-fn tick(span_s: f64) -> f64 {
+pub(super) fn tick(span_s: f64) -> f64 {
     const ROUND: [f64; 22] = [
         0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0,
         600.0, 1_800.0, 3_600.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0,

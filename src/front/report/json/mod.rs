@@ -2,8 +2,10 @@
 //!
 //! `schema` is `ferry.report/1`: fields are added to it, never changed or removed. Times are RFC
 //! 3339, lengths milliseconds. `run`, `verdict`, `notices` (with stable `code`s), `phases` with their
-//! `steps` (an item of `for_each` is a step of its own), `failure`, `rollback`, `snapshots`.
+//! `steps` (an item of `for_each` is a step of its own), `failure`, `checks` with their looks,
+//! `downtime` as it was measured, `rollback`, `snapshots`.
 
+mod checks;
 mod people;
 
 use serde_json::{Value, json};
@@ -75,6 +77,8 @@ pub fn json(view: &RunView, proof: &Proof) -> Value {
         },
         "failure": view.failure,
         "phases": view.phases.iter().map(|one| phase(view, one)).collect::<Vec<_>>(),
+        "checks": checks::checks(view),
+        "downtime": checks::measured(view),
         "rollback": rollback(view),
         "snapshots": snapshots(view),
     })
@@ -143,6 +147,7 @@ fn report(report: &Report) -> Value {
         "result": report.result,
         "outputs": report.outputs,
         "evidence": report.evidence,
+        "warnings": report.warnings,
         "output": report.output,
     })
 }
