@@ -5,8 +5,10 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::event::{Event, EventKind, Parking, RollbackEvent, RunEvent, RunStatus, StepEvent};
-use crate::expr::{Scope, Template};
+use crate::event::{
+    CheckEvent, Event, EventKind, Parking, RollbackEvent, RunEvent, RunStatus, StepEvent, Then,
+};
+use crate::expr::{Scope, Template, Verdict};
 use crate::runbook::comms::Occasion;
 use crate::runbook::model::InputValues;
 use crate::view::{PhaseStatus, RunView};
@@ -21,6 +23,8 @@ pub(super) struct Happening {
     /// The phase, by index.
     pub(super) phase: Option<usize>,
     pub(super) step: Option<String>,
+    /// The guard, and what follows.
+    pub(super) guard: Option<(String, Then)>,
     /// In a few words, where the occasion alone does not say it.
     pub(super) why: String,
     /// Milliseconds since the Unix epoch.
@@ -52,6 +56,7 @@ impl Teller {
                 occasion,
                 phase,
                 step: step.map(str::to_owned),
+                guard: None,
                 why,
                 at: event.at,
             });
@@ -94,10 +99,39 @@ impl Teller {
             }
             _ => {}
         }
+        if let EventKind::Check(check) = &event.kind {
+            found.extend(self.guard(check, event.at));
+        }
         if let EventKind::Step(step) = &event.kind {
             found.extend(self.phase(step.step(), event.at));
         }
         found
+    }
+
+    /// A guard that does not hold, where something follows from it.
+    fn guard(&self, event: &CheckEvent, at: i64) -> Option<Happening> {
+        let CheckEvent::Judged { check, judgement } = event else {
+            return None;
+        };
+        let then = judgement.then?;
+        let known = self.view.check(check)?;
+        let bad = known.outline.guard && judgement.verdict != Verdict::Pass;
+        let during = known.outline.during.iter();
+        let running = during.filter_map(|name| {
+            let phases = &self.view.phases;
+            let at = phases.iter().position(|phase| phase.name == *name)?;
+            (self.view.phase_status(&phases[at]) == PhaseStatus::Running).then_some(at)
+        });
+        let seen = judgement.evidence.iter().find_map(|one| one.reason.clone());
+        let seen = seen.map_or_else(String::new, |seen| format!(": {seen}"));
+        bad.then(|| Happening {
+            occasion: Occasion::Guard,
+            phase: running.last(),
+            step: None,
+            guard: Some((check.clone(), then)),
+            why: format!("{}{seen}", judgement.why),
+            at,
+        })
     }
 
     /// Whether the phase of a step has just started, or is over.
@@ -124,6 +158,7 @@ impl Teller {
                 occasion: *occasion,
                 phase: Some(phase),
                 step: None,
+                guard: None,
                 why: String::new(),
                 at,
             })
@@ -155,6 +190,15 @@ impl Teller {
                 _ => "everything is taken back".into(),
             },
             Occasion::RollbackFailed => "going back failed: people are needed".into(),
+            Occasion::Guard => {
+                let (name, follows) = match &happening.guard {
+                    Some((name, Then::Rollback)) => (name.as_str(), "the run goes back"),
+                    Some((name, Then::Pause)) => (name.as_str(), "the run holds and asks"),
+                    Some((name, Then::Notify)) => (name.as_str(), "the run goes on"),
+                    None => ("", ""),
+                };
+                format!("guard `{name}` does not hold ({why}); {follows}")
+            }
             Occasion::Waiting => format!("stands still: {why}"),
             Occasion::Finished => format!("is over: {why}"),
         };
@@ -168,7 +212,7 @@ impl Teller {
     /// A text of the runbook with its holes filled.
     pub(super) fn fill(&self, text: &Template, happening: &Happening) -> Result<String, String> {
         let said = Said {
-            run: self.run(),
+            run: self.run(happening),
             phase: self.phase_value(happening),
             inputs: Inputs {
                 plain: &self.view.header.inputs,
@@ -182,7 +226,7 @@ impl Teller {
         }))
     }
 
-    fn run(&self) -> Value {
+    fn run(&self, happening: &Happening) -> Value {
         let view = &self.view;
         let failure = view.failure.as_ref().map(|failure| {
             json!({ "summary": failure.summary(), "step": failure.step, "phase": failure.phase })
@@ -194,6 +238,9 @@ impl Teller {
             "status": view.status.words(),
             "operator": view.engines.last().map(|engine| &engine.by),
             "failure": failure,
+            "guard": happening.guard.as_ref().map(|(name, then)| {
+                json!({ "name": name, "why": happening.why, "then": then.word() })
+            }),
         })
     }
 
@@ -222,6 +269,14 @@ impl Teller {
         put("status", self.view.status.words().into());
         put("phase", phase.map(|phase| phase.name.as_str()).into());
         put("step", happening.step.as_deref().into());
+        put(
+            "guard",
+            happening
+                .guard
+                .as_ref()
+                .map(|(name, _)| name.as_str())
+                .into(),
+        );
         let at = jiff::Timestamp::from_millisecond(happening.at).ok();
         put("at", at.map(|at| at.to_string()).into());
         put("test", test.then_some(true).into());

@@ -68,8 +68,14 @@ impl UndoSum {
             (self.unknown.len(), "not known"),
         ];
         let known = known.iter().filter(|(count, _)| *count > 0);
-        let known: Vec<_> = known.map(|(count, word)| format!("{count} {word}")).collect();
-        let least = if self.unknown.is_empty() { "" } else { "at least " };
+        let known: Vec<_> = known
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        let least = if self.unknown.is_empty() {
+            ""
+        } else {
+            "at least "
+        };
         format!("{least}{} ({})", ms(self.ms), known.join(", "))
     }
 }

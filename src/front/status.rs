@@ -131,7 +131,12 @@ fn head(view: &RunView, page: &Page, clock: i64, timeline: &Timeline, out: &mut 
     for (word, text) in super::times::lines(view, timeline) {
         say(word, &text);
     }
-    for (at, text) in page.decide.iter().flat_map(|one| one.lines(clock)).enumerate() {
+    for (at, text) in page
+        .decide
+        .iter()
+        .flat_map(|one| one.lines(clock))
+        .enumerate()
+    {
         say(if at == 0 { "decision" } else { "" }, &text);
     }
     if let Some(down) = view.downtime(page.now) {
@@ -145,7 +150,10 @@ fn head(view: &RunView, page: &Page, clock: i64, timeline: &Timeline, out: &mut 
     {
         say("stopped", why.words());
     }
-    if let Some((guard, said)) = view.held_by().filter(|_| !view.status.is_over() || view.status.is_parked()) {
+    if let Some((guard, said)) = view
+        .held_by()
+        .filter(|_| !view.status.is_over() || view.status.is_parked())
+    {
         let text = format!(
             "by guard `{}`: {}; `ferry resume` goes on and looks afresh, `ferry rollback` goes back",
             guard.name, said.why
@@ -208,7 +216,9 @@ fn warnings(view: &RunView, page: &Page, out: &mut Vec<String>) {
         let report = step.report.as_deref()?;
         (!report.warnings.is_empty()).then(|| (name, report.warnings.clone()))
     });
-    let steps: Vec<_> = steps.filter(|(name, _)| view.check(name).is_none()).collect();
+    let steps: Vec<_> = steps
+        .filter(|(name, _)| view.check(name).is_none())
+        .collect();
     if steps.is_empty() {
         return;
     }

@@ -129,11 +129,13 @@ impl Plan {
         self.kept.contains(&at)
     }
 
-    /// Estimated seconds of each phase: the author's, else what its steps' come to.
+    /// Estimated seconds of each phase: the author's, else what its steps' come to. A step with `watch`
+    /// takes as long as that goes on.
     pub fn estimates(&self) -> Vec<f64> {
         let of_steps = |phase: &crate::runbook::Phase| {
             let steps = phase.steps.iter();
-            let takes: Vec<_> = steps.map(|s| s.estimate.map(|d| d.as_secs_f64())).collect();
+            let takes = steps.map(|step| step.expected_length().map(|time| time.as_secs_f64()));
+            let takes: Vec<_> = takes.collect();
             crate::graph::length(&takes, phase.parallel).unwrap_or(0.0)
         };
         self.runbook
@@ -215,7 +217,7 @@ fn step_outline(step: &Step, digest: &str) -> StepOutline {
         action: step.action.key.value.clone(),
         changes: step.changes(),
         undo: undo_kind(step),
-        estimate_s: step.estimate.map(|d| d.as_secs_f64()),
+        estimate_s: step.expected_length().map(|time| time.as_secs_f64()),
         digest: digest.to_owned(),
     }
 }

@@ -82,6 +82,8 @@ pub enum Occasion {
     RolledBack,
     /// Not everything could be taken back.
     RollbackFailed,
+    /// A guard does not hold, or cannot tell any more.
+    Guard,
     /// The run stands still and waits for people.
     Waiting,
     /// The run is over, however.
@@ -90,7 +92,7 @@ pub enum Occasion {
 
 impl Occasion {
     /// All of them with their words in the runbook.
-    pub const NAMES: [(&'static str, Self); 10] = [
+    pub const NAMES: [(&'static str, Self); 11] = [
         ("run_started", Self::RunStarted),
         ("phase_started", Self::PhaseStarted),
         ("phase_finished", Self::PhaseFinished),
@@ -99,6 +101,7 @@ impl Occasion {
         ("rollback_started", Self::RollbackStarted),
         ("rolled_back", Self::RolledBack),
         ("rollback_failed", Self::RollbackFailed),
+        ("guard", Self::Guard),
         ("waiting", Self::Waiting),
         ("finished", Self::Finished),
     ];

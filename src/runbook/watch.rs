@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::model::{ActionUse, Sp};
+use super::model::{ActionUse, Sp, Step};
 use super::node::Span;
 use crate::event::{BandOutline, CheckOutline, Then};
 use crate::expr::Expr;
@@ -309,6 +309,14 @@ impl WatchDef {
             title: title.cloned(),
             ..outline(call, &self.rule, &self.criteria)
         }
+    }
+}
+
+impl Step {
+    /// How long it is expected to take: its `estimate`, else as long as its `watch` goes on at most.
+    pub fn expected_length(&self) -> Option<Duration> {
+        let watched = self.watch.as_ref();
+        self.estimate.or_else(|| watched?.rule.longest())
     }
 }
 

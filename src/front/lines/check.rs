@@ -89,16 +89,17 @@ fn began(outline: &CheckOutline) -> String {
 }
 
 /// What a look changes: whether it fails, and whether it crosses a threshold that warns.
-fn looked(
-    check: &CheckView,
-    sample: &Sample,
-    say: &mut impl FnMut(Tone, &str, String, bool),
-) {
+fn looked(check: &CheckView, sample: &Sample, say: &mut impl FnMut(Tone, &str, String, bool)) {
     let (begins, ends) = turned(&check.failing, sample.at);
     if begins {
         let why = reason(sample).unwrap_or_else(|| values(check, sample, 2));
         let excused = if sample.excused { " (excused)" } else { "" };
-        say(Tone::Odd, "fails:", format!(" {}{excused}", shown(&why)), false);
+        say(
+            Tone::Odd,
+            "fails:",
+            format!(" {}{excused}", shown(&why)),
+            false,
+        );
     }
     if let Some(from) = ends {
         let rest = format!(" after {}", between(from, sample.at));
@@ -106,7 +107,12 @@ fn looked(
     }
     let (begins, ends) = turned(&check.warned, sample.at);
     if let Some(first) = sample.warnings.first().filter(|_| begins) {
-        say(Tone::Odd, "warning:", format!(" {}", shown(&why(first))), true);
+        say(
+            Tone::Odd,
+            "warning:",
+            format!(" {}", shown(&why(first))),
+            true,
+        );
     }
     if let Some(from) = ends {
         let rest = format!(" again, after {}", between(from, sample.at));
@@ -160,7 +166,10 @@ fn details(check: &CheckView, judgement: &Judgement, at: i64) -> Vec<Line> {
         lines.push(Line::detail("observed", &seen));
     }
     let tally = tally_words(&judgement.tally);
-    lines.push(Line::detail("looks", &format!("{tally}; at {}", moment(at))));
+    lines.push(Line::detail(
+        "looks",
+        &format!("{tally}; at {}", moment(at)),
+    ));
     let from = check.samples.len().saturating_sub(LOOKS);
     for sample in &check.samples[from..] {
         lines.push(Line::detail("", &look(check, sample)));

@@ -208,6 +208,7 @@ pub(super) fn details(step: &Step) -> Vec<(&'static str, String)> {
     for expect in &step.expect {
         say("expects", shown(expect.text()).into_owned());
     }
+    details_watched(step, &mut say);
     if let Some(poll) = &step.then_wait {
         let what = poll
             .probe
@@ -234,6 +235,12 @@ pub(super) fn details(step: &Step) -> Vec<(&'static str, String)> {
         say("undo", undo(step));
     }
     details
+}
+
+fn details_watched(step: &Step, say: &mut impl FnMut(&'static str, String)) {
+    for (word, text) in super::watched::of_step(step) {
+        say(word, text);
+    }
 }
 
 fn undo(step: &Step) -> String {

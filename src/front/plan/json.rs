@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::text::rfc3339;
 use super::back::{PhaseBack, StepBack, WayBack};
 use super::facts::Facts;
+use super::watched;
 use crate::plan::{Plan, undo_kind};
 use crate::runbook::Step;
 use crate::runbook::hours::Hours;
@@ -42,6 +43,8 @@ pub fn json(plan: &Plan, back: &WayBack) -> Value {
         "critical_path": facts.schedule.critical.iter().map(name).collect::<Vec<_>>(),
         "total_s": facts.schedule.total,
         "phases": phases,
+        "guards": watched::guards_json(plan),
+        "decision": watched::decision_json(plan),
         "rollback": {
             "first": part(&runbook.rollback.first),
             "last": part(&runbook.rollback.last),
@@ -153,7 +156,9 @@ fn step(step: &Step) -> Value {
         "point_of_no_return": step.point_of_no_return,
         "timeout_s": step.timeout.map(|time| time.as_secs_f64()),
         "requires_backup": step.requires_backup.as_ref().map(|backup| &backup.step.value),
-        "estimate_s": step.estimate.map(|time| time.as_secs_f64()),
+        "estimate_s": step.expected_length().map(|time| time.as_secs_f64()),
+        "warn": step.warn.iter().map(|warn| warn.text()).collect::<Vec<_>>(),
+        "watch": watched::watch_json(step),
     })
 }
 
@@ -187,7 +192,7 @@ mod tests {
                 "changes": true, "when": null, "for_each": false, "expect": [], "undo": "auto",
                 "done_when": true, "idempotent": false, "undone_when": false, "in_doubt": "ask",
                 "point_of_no_return": false, "timeout_s": 60.0,
-                "requires_backup": "keys", "estimate_s": null,
+                "requires_backup": "keys", "estimate_s": null, "warn": [], "watch": null,
             })
         );
         assert_eq!(

@@ -7,6 +7,7 @@ mod back;
 mod facts;
 mod json;
 mod text;
+mod watched;
 mod way_back;
 
 pub use back::{Coverage, Takes, WayBack};

@@ -4,7 +4,7 @@ use super::super::escape::shown;
 use super::super::text::{clip, hang, numbered, pad, seconds};
 use super::back::WayBack;
 use super::facts::{Facts, call, details};
-use super::way_back;
+use super::{watched, way_back};
 use crate::plan::Plan;
 use crate::runbook::Step;
 use crate::runbook::units::human;
@@ -24,6 +24,7 @@ pub fn text(plan: &Plan, back: &WayBack) -> String {
     for phase in plan.graph.order() {
         one_phase(plan, &facts, phase, &mut out);
     }
+    watched::guards(plan, &mut out);
     rollback(plan, &mut out);
     way_back::way_back(plan, back, &mut out);
     risks(&facts, &mut out);
@@ -137,7 +138,7 @@ fn steps(steps: &[Step], undo: bool, out: &mut Vec<String>) {
         let does = if step.changes() { "changes" } else { "reads" };
         let head = |id: &str, word: &str| format!("  {}  {}  ", pad(id, name), pad(word, 9));
         let mut text = call(&step.action);
-        if let Some(estimate) = step.estimate {
+        if let Some(estimate) = step.expected_length() {
             text.push_str(&format!(" ({})", human(estimate)));
         }
         out.extend(hang(&head(&shown(&step.id), does), &text, ROOM));

@@ -44,6 +44,9 @@ pub(super) fn way_back(plan: &Plan, back: &WayBack, out: &mut Vec<String>) {
         let head = format!("  after {}  ", pad(&shown(&phase.name), name));
         out.extend(hang(&head, &time(times), ROOM));
     }
+    if let Some(decision) = super::watched::decision(plan) {
+        out.extend(hang("  decision  ", &decision, ROOM));
+    }
 }
 
 fn has_undo(step: &StepBack) -> bool {

@@ -36,7 +36,12 @@ impl Scene<'_> {
     pub(super) fn watched(&self, check: &CheckView, columns: usize, lines: &mut Vec<String>) {
         let indent = if columns < WIDE { "   " } else { "      " };
         let (tone, words) = standing(check);
-        let there = |path: &&String| check.samples.iter().any(|one| one.values.contains_key(*path));
+        let there = |path: &&String| {
+            check
+                .samples
+                .iter()
+                .any(|one| one.values.contains_key(*path))
+        };
         let paths = check.outline.watched.iter().filter(there).take(VALUES);
         let paths: Vec<&String> = paths.collect();
         let name = paths.iter().map(|path| width(&shown(path))).max();
@@ -89,7 +94,11 @@ impl Scene<'_> {
             }
             (true, _) => text.push_str(", not looked at yet"),
             (false, _) => {
-                let named: Vec<_> = bad.iter().take(NAMED).map(|(_, text)| text.as_str()).collect();
+                let named: Vec<_> = bad
+                    .iter()
+                    .take(NAMED)
+                    .map(|(_, text)| text.as_str())
+                    .collect();
                 text.push_str(&format!(": {}", named.join(", ")));
                 if bad.len() > NAMED {
                     text.push_str(&format!(" and {} more", bad.len() - NAMED));

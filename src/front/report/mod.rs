@@ -13,9 +13,9 @@ mod junit;
 mod markdown;
 mod sections;
 mod signing;
-mod watched;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use std::collections::BTreeMap;
 

@@ -82,9 +82,7 @@ fn one(check: &CheckView, out: &mut String) {
 
 fn evidence(one: &Evidence) -> Vec<String> {
     let seen = match (observed(one), &one.reason) {
-        (seen, Some(reason)) if one.verdict != Verdict::Fail || seen.is_empty() => {
-            reason.clone()
-        }
+        (seen, Some(reason)) if one.verdict != Verdict::Fail || seen.is_empty() => reason.clone(),
         (seen, _) => seen,
     };
     vec![code(&one.expression), one.verdict.to_string(), prose(&seen)]
@@ -92,7 +90,10 @@ fn evidence(one: &Evidence) -> Vec<String> {
 
 fn looks(check: &CheckView, out: &mut String) {
     let picked = facts::picked(check, LOOKS);
-    out.push_str(&format!("\n{}.\n", prose(&facts::kept(check, picked.len()))));
+    out.push_str(&format!(
+        "\n{}.\n",
+        prose(&facts::kept(check, picked.len()))
+    ));
     if picked.is_empty() {
         return;
     }

@@ -148,7 +148,9 @@ pub(super) fn standing(check: &CheckView) -> (Tone, String) {
         return (Tone::Neutral, "not looked at yet".into());
     }
     let excused = check.last().is_some_and(|last| last.excused);
-    let fails = check.last().is_some_and(|last| last.verdict == Verdict::Fail);
+    let fails = check
+        .last()
+        .is_some_and(|last| last.verdict == Verdict::Fail);
     match () {
         () if excused && fails => (Tone::Neutral, "fails, and is excused by `unless`".into()),
         () if tally.failed_row > 0 => (Tone::Bad, format!("fails{}", row(tally.failed_row))),
@@ -180,7 +182,10 @@ pub(super) fn band(check: &CheckView, now: i64) -> Option<String> {
     let elapsed = u64::try_from(now - check.round_at).unwrap_or(0);
     let Some(at) = check.band_at(now) else {
         let wait = ms(first.from_ms.saturating_sub(elapsed));
-        return Some(format!("nothing is expected yet; band 1 of {} in {wait}", bands.len()));
+        return Some(format!(
+            "nothing is expected yet; band 1 of {} in {wait}",
+            bands.len()
+        ));
     };
     let own = &bands[at];
     let expected: Vec<_> = own.expect.iter().map(|one| shown(one)).collect();

@@ -1,8 +1,8 @@
 //! What is watched in `ferry status`: each check with its verdict, its looks, its values and its gaps.
 
 use super::super::escape::shown;
-use super::super::look::Tone;
 use super::super::lines::observed;
+use super::super::look::Tone;
 use super::super::spark::spark;
 use super::super::text::{between, clip, ms, numbered, pad, seconds, width, wrap};
 use super::{band, clock, gap_words, next, number, reason, series, standing, tally_words};
@@ -125,7 +125,10 @@ fn looks(check: &CheckView, room: Room) -> String {
 fn evidence(check: &CheckView, say: &mut impl FnMut(&str, &str)) {
     let judged = check.verdict().map(|said| said.evidence.as_slice());
     let judged: Vec<&Evidence> = judged.unwrap_or_default().iter().collect();
-    let bad = judged.iter().filter(|one| one.reason.is_some()).take(VALUES);
+    let bad = judged
+        .iter()
+        .filter(|one| one.reason.is_some())
+        .take(VALUES);
     let mut told = false;
     for one in bad {
         told = true;
@@ -140,7 +143,9 @@ fn evidence(check: &CheckView, say: &mut impl FnMut(&str, &str)) {
     }
     if let Some((from, None)) = check.warned.last() {
         let said = last.and_then(|last| last.warnings.first());
-        let said = said.map_or(String::new(), |one| format!(": {}", shown(&super::why(one))));
+        let said = said.map_or(String::new(), |one| {
+            format!(": {}", shown(&super::why(one)))
+        });
         say("warns", &format!("since {}{said}", clock(*from)));
     }
 }

@@ -121,9 +121,8 @@ fn weight(code: &str) -> u8 {
         | "still_down"
         | "downtime_over"
         | "check_failed" => 1,
-        "check_undecided"
-        | "not_signed_before" | "signed_late" | "signed_earlier_end" | "votes_of_one_login"
-        | "no_rollback" | "tolerated" => 2,
+        "check_undecided" | "not_signed_before" | "signed_late" | "signed_earlier_end"
+        | "votes_of_one_login" | "no_rollback" | "tolerated" => 2,
         "resolved" | "stopped" | "clock_back" | "ordered" | "nobody_looked" | "warning" => 3,
         _ => 4,
     }

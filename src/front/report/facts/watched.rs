@@ -38,7 +38,11 @@ pub(in super::super) fn rule(check: &CheckView) -> String {
     let outline = &check.outline;
     let target = outline.target.as_ref();
     let target = target.map_or_else(String::new, |target| format!(" at `{target}`"));
-    let mut text = format!("`{}`{target} every {}", outline.action, ms(outline.every_ms));
+    let mut text = format!(
+        "`{}`{target} every {}",
+        outline.action,
+        ms(outline.every_ms)
+    );
     match (outline.length_ms, outline.count) {
         (Some(length), _) => text.push_str(&format!(" for {}", ms(length))),
         (None, Some(count)) => text.push_str(&format!(", {}", look_count(count))),
@@ -67,7 +71,11 @@ pub(in super::super) fn rule(check: &CheckView) -> String {
 /// What was expected, each with the time that it counts from where that is not the beginning.
 pub(in super::super) fn expected(check: &CheckView) -> Vec<String> {
     let outline = &check.outline;
-    let mut all: Vec<String> = outline.expect.iter().map(|one| format!("`{one}`")).collect();
+    let mut all: Vec<String> = outline
+        .expect
+        .iter()
+        .map(|one| format!("`{one}`"))
+        .collect();
     for band in &outline.bands {
         let own: Vec<_> = band.expect.iter().map(|one| format!("`{one}`")).collect();
         all.push(format!("from {}: {}", ms(band.from_ms), own.join(" and ")));
@@ -88,7 +96,10 @@ pub(in super::super) fn kept(check: &CheckView, shown: usize) -> String {
         true => String::new(),
         false => format!(", {shown} shown here"),
     };
-    format!("{} took place, {kept_words}{shown}", look_count(total.looks))
+    format!(
+        "{} took place, {kept_words}{shown}",
+        look_count(total.looks)
+    )
 }
 
 /// At most `most` looks, in their order: the first, the last, and those that say most.
@@ -216,7 +227,10 @@ pub(in super::super) fn in_spite_of(view: &RunView) -> Option<String> {
         parts.push(format!("{} did not hold", numbered(failed, "guard")));
     }
     if undecided > 0 {
-        parts.push(format!("{} came to no answer", numbered(undecided, "guard")));
+        parts.push(format!(
+            "{} came to no answer",
+            numbered(undecided, "guard")
+        ));
     }
     (!parts.is_empty()).then(|| parts.join(", "))
 }

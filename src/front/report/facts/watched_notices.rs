@@ -19,7 +19,11 @@ pub(super) fn notices(view: &RunView, say: &mut impl FnMut(&'static str, &str, S
         }
         let warnings = step.report.iter().flat_map(|report| &report.warnings);
         for one in warnings {
-            say("warning", &name, format!("passed with a warning: {}", why(one)));
+            say(
+                "warning",
+                &name,
+                format!("passed with a warning: {}", why(one)),
+            );
         }
     }
 }
@@ -44,11 +48,7 @@ fn down(view: &RunView, say: &mut impl FnMut(&'static str, &str, String)) {
     }
 }
 
-fn of_check(
-    view: &RunView,
-    check: &CheckView,
-    say: &mut impl FnMut(&'static str, &str, String),
-) {
+fn of_check(view: &RunView, check: &CheckView, say: &mut impl FnMut(&'static str, &str, String)) {
     let guard = check.outline.guard;
     let total = check.total();
     let (verdict, reason) = outcome(view, check);

@@ -82,7 +82,9 @@ pub(super) fn strip(check: &CheckView, page: &mut Page) {
         low: 0.0,
         high: 2.0,
     };
-    page.raw("<div class=\"scroll\">\n<svg class=\"chart\" role=\"img\" aria-label=\"Looks over time\" ");
+    page.raw(
+        "<div class=\"scroll\">\n<svg class=\"chart\" role=\"img\" aria-label=\"Looks over time\" ",
+    );
     page.view_box(WIDTH, HEIGHT);
     field.unseen(check, page);
     field.times(page);
@@ -156,7 +158,8 @@ impl Field {
             let line = [("x1", LEFT), ("y1", y), ("x2", RIGHT), ("y2", y)];
             page.shape("line", "grid", &line);
             page.tag_at("text", "tick right", &[("x", LEFT - 6.0), ("y", y + 3.5)]);
-            page.text(&number(rounded(value, self.high - self.low))).end();
+            page.text(&number(rounded(value, self.high - self.low)))
+                .end();
         }
     }
 
@@ -225,10 +228,12 @@ impl Field {
     fn line(&self, check: &CheckView, path: &str, page: &mut Page) {
         let mut part: Vec<(f64, f64)> = Vec::new();
         for sample in thinned(&check.samples, path) {
-            let gap = check
-                .gaps
-                .iter()
-                .any(|gap| gap.to <= sample.at && part.last().is_some_and(|(x, _)| self.x(gap.from) >= x - 0.01));
+            let gap = check.gaps.iter().any(|gap| {
+                gap.to <= sample.at
+                    && part
+                        .last()
+                        .is_some_and(|(x, _)| self.x(gap.from) >= x - 0.01)
+            });
             let value = sample.values.get(path);
             if gap || value.is_none() {
                 self.part(&mut part, page);

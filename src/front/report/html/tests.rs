@@ -11,10 +11,10 @@ use crate::event::{Event, OutputKept, Report, RunEvent, RunStatus, StepOutline, 
 use crate::view::{RunView, samples};
 
 const TAGS: &[&str] = &[
-    "b", "body", "circle", "code", "dd", "details", "div", "dl", "dt", "h1", "h2", "h3", "h4", "head",
-    "header", "html", "li", "line", "main", "meta", "p", "polyline", "pre", "rect", "section", "span",
-    "strong", "style", "summary", "svg", "table", "tbody", "td", "text", "th", "thead", "title",
-    "tr", "ul",
+    "b", "body", "circle", "code", "dd", "details", "div", "dl", "dt", "h1", "h2", "h3", "h4",
+    "head", "header", "html", "li", "line", "main", "meta", "p", "polyline", "pre", "rect",
+    "section", "span", "strong", "style", "summary", "svg", "table", "tbody", "td", "text", "th",
+    "thead", "title", "tr", "ul",
 ];
 
 const VOID: &[&str] = &["meta"];

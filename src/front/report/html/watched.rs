@@ -80,7 +80,10 @@ fn one(view: &RunView, check: &CheckView, page: &mut Page) {
     page.end().tag("p", "");
     page.mark(mark(verdict), facts::verdict_word(verdict));
     page.text(" ").prose(&said).end();
-    page.tag("p", "more").prose(&facts::rule(check)).text(".").end();
+    page.tag("p", "more")
+        .prose(&facts::rule(check))
+        .text(".")
+        .end();
     expected(check, page);
     if check.judged.len() > 1 || check.judged.iter().any(|(_, one)| one.then.is_some()) {
         judgements(check, page);
@@ -132,7 +135,10 @@ fn drawings(check: &CheckView, page: &mut Page) {
         return;
     }
     let drawn = |path: &&String| {
-        let there = check.samples.iter().filter(|one| one.values.contains_key(*path));
+        let there = check
+            .samples
+            .iter()
+            .filter(|one| one.values.contains_key(*path));
         there.count() > 1
     };
     let paths: Vec<_> = check.outline.watched.iter().filter(drawn).collect();
@@ -159,7 +165,8 @@ fn evidence(check: &CheckView, page: &mut Page) {
     for one in evidence.iter().take(LISTED) {
         page.tag("tr", "").code_cell(&clip(&one.expression, 400));
         page.tag("td", "");
-        page.mark(verdict_mark(one.verdict), &one.verdict.to_string()).end();
+        page.mark(verdict_mark(one.verdict), &one.verdict.to_string())
+            .end();
         page.tag("td", "");
         observed_cell(one, page);
         page.end().end();
@@ -169,11 +176,18 @@ fn evidence(check: &CheckView, page: &mut Page) {
 
 fn looks(check: &CheckView, page: &mut Page) {
     let picked = facts::picked(check, LOOKS);
-    page.say("p", "more", &format!("{}.", facts::kept(check, picked.len())));
+    page.say(
+        "p",
+        "more",
+        &format!("{}.", facts::kept(check, picked.len())),
+    );
     if picked.is_empty() {
         return;
     }
-    page.table("looks", &["Look", "When", "Took", "Verdict", "Values", "Why"]);
+    page.table(
+        "looks",
+        &["Look", "When", "Took", "Verdict", "Values", "Why"],
+    );
     for sample in picked {
         look(check, sample, page);
     }

@@ -48,9 +48,8 @@ fn sample(sample: &Sample) -> Value {
 }
 
 fn spans(spans: &[(i64, Option<i64>)]) -> Vec<Value> {
-    let one = |(from, to): &(i64, Option<i64>)| {
-        json!({ "from": rfc3339(*from), "to": to.map(rfc3339) })
-    };
+    let one =
+        |(from, to): &(i64, Option<i64>)| json!({ "from": rfc3339(*from), "to": to.map(rfc3339) });
     spans.iter().map(one).collect()
 }
 

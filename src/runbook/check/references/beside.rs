@@ -9,7 +9,9 @@ use super::{BESIDE, Place, References, span_of};
 use crate::expr::{Reference, Template};
 
 /// What can be said of the run in a message.
-const OF_THE_RUN: &[&str] = &["id", "name", "title", "status", "operator", "failure"];
+const OF_THE_RUN: &[&str] = &[
+    "id", "name", "title", "status", "operator", "failure", "guard",
+];
 
 /// What can be said of a phase in a message; `step` is there where people are asked, and after a
 /// failure.
