@@ -50,6 +50,7 @@ mod rollback;
 mod run;
 mod secrets;
 mod shell;
+mod shown_watched;
 mod sign;
 mod signals;
 mod snapshots;

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::plan::{Takes, WayBack};
-use super::text::{between, moment, ms, rfc3339, seconds};
+use super::text::{between, ms, rfc3339, seconds};
 use crate::event::UndoKind;
 use crate::view::{RunView, StepStatus, StepView};
 
@@ -141,8 +141,7 @@ impl Decide {
     /// Lines for people: the moment first, then what it rests on.
     pub fn lines(&self, now: i64) -> Vec<String> {
         let mut lines = Vec::new();
-        let time = |at: i64| super::watched::clock(at).get(..5).map(str::to_owned);
-        let time = |at: i64| format!("{} UTC", time(at).unwrap_or_default());
+        let time = |at: i64| format!("{} UTC", super::times::clock(at, now));
         if let Some(by) = self.by().filter(|by| *by > now) {
             lines.push(format!("decide by {} (in {})", time(by), between(now, by)));
         }
@@ -201,8 +200,7 @@ impl Decide {
 pub(super) fn brief(view: &RunView, now: i64) -> Option<String> {
     let made = Decide::of(view, None)?;
     let point = made.point?;
-    let time = moment(point);
-    let time = time.get(11..16).unwrap_or_default();
+    let time = super::times::clock(point, now);
     Some(match point > now {
         true => format!("decide by {time} UTC (in {})", between(now, point)),
         false => format!("failures hold and ask since {time} UTC"),
@@ -215,4 +213,67 @@ pub(super) fn brief(view: &RunView, now: i64) -> Option<String> {
 )]
 fn millis(seconds: f64) -> i64 {
     (seconds * 1_000.0) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EventKind, StepEvent};
+    use crate::view::samples;
+
+    /// The watched sample once `restart` is over, some time later.
+    fn lines(undo: UndoSum, later: i64) -> Vec<String> {
+        let mut events = samples::watched();
+        let over = events.iter().position(|event| {
+            matches!(&event.kind, EventKind::Step(StepEvent::Finished { step, .. }) if step == "restart[1]")
+        });
+        events.truncate(over.unwrap() + 1);
+        let view = RunView::replay(&events);
+        let made = Decide::of(&view, Some(undo)).unwrap();
+        made.lines(view.last_at.unwrap() + later)
+    }
+
+    fn undo(ms: u64) -> UndoSum {
+        UndoSum {
+            ms,
+            measured: 2,
+            unknown: vec!["restart".into()],
+            ..UndoSum::default()
+        }
+    }
+
+    #[test]
+    fn the_earlier_of_the_decision_point_and_the_window_counts() {
+        // 30 s after `deploy`, and a window of 10 minutes
+        assert_eq!(
+            lines(undo(60_000), 10_000),
+            [
+                "decide by 02:00 UTC (in 20s)",
+                "failures go back by themselves until 02:00 UTC, 30s after `deploy`; then they hold and ask",
+                "going back takes at least 1m (2 measured, 1 not known), and the window ends 02:10 UTC: it fits until 02:09 UTC",
+            ]
+        );
+        assert_eq!(lines(undo(575_000), 0)[0], "decide by 02:00 UTC (in 17s)");
+        assert_eq!(lines(UndoSum::default(), 0).len(), 2);
+    }
+
+    #[test]
+    fn what_is_past_is_said_to_be_past() {
+        let past = lines(undo(580_000), 40_000);
+        assert_eq!(
+            past,
+            [
+                "failures hold and ask since 02:00 UTC, 30s after `deploy`",
+                "going back takes at least 9m 40s (2 measured, 1 not known), and does not fit into the window, which ends 02:10 UTC, any more",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_run_that_goes_back_has_nothing_to_decide() {
+        let view = RunView::replay(&samples::rolled_back(false));
+        assert_eq!(Decide::of(&view, Some(undo(1))), None);
+        let view = RunView::replay(&samples::success());
+        assert_eq!(Decide::of(&view, Some(undo(1))), None);
+    }
 }

@@ -9,7 +9,9 @@ use super::escape::shown;
 use super::look::Tone;
 use super::text::{clip, hang, moment, ms, numbered, pad, rfc3339, table, width};
 use crate::view::Change;
-use crate::view::compare::{Comparison, NoticeKind, Side, StepPair, StepSide};
+use crate::view::compare::{
+    CheckPair, CheckSide, Comparison, NoticeKind, Side, StepPair, StepSide,
+};
 
 /// The most values that are shown of one step or snapshot.
 const VALUES: usize = 20;
@@ -25,6 +27,7 @@ pub fn text(made: &Comparison, columns: usize, colour: bool) -> String {
     out.push(String::new());
     let mut text = join(&out);
     text.push_str(&steps(made, columns));
+    text.push_str(&checks(made, columns));
     let mut out = Vec::new();
     values(made, columns, &mut out);
     snapshots(made, columns, &mut out);
@@ -150,6 +153,50 @@ fn steps(made: &Comparison, columns: usize) -> String {
     table(&rows, columns)
 }
 
+/// What was watched, with the median of its first value.
+fn checks(made: &Comparison, columns: usize) -> String {
+    if made.checks.is_empty() {
+        return String::new();
+    }
+    let head = ["watched", "was", "is", "looks", "value"];
+    let mut rows: Vec<Vec<String>> = vec![head.map(str::to_owned).to_vec()];
+    for pair in &made.checks {
+        let said = |at: usize| match &pair.sides[at] {
+            None => "-".to_owned(),
+            Some(side) => side
+                .verdict
+                .map_or("open".to_owned(), |one| one.to_string()),
+        };
+        let looks = |at: usize| {
+            let side = pair.sides[at].as_ref();
+            side.map_or("-".to_owned(), |side| {
+                format!("{} of {}", side.failed, side.looks)
+            })
+        };
+        rows.push(vec![
+            shown(&pair.name).into_owned(),
+            said(0),
+            said(1),
+            format!("failed {}, was {}", looks(1), looks(0)),
+            median(pair),
+        ]);
+    }
+    format!("\n{}", table(&rows, columns))
+}
+
+fn median(pair: &CheckPair) -> String {
+    let of = |at: usize| pair.sides[at].as_ref().map(|side| &side.values);
+    let path = of(1).or(of(0)).and_then(|values| values.keys().next());
+    let Some(path) = path else {
+        return String::new();
+    };
+    let value = |at: usize| {
+        let value = of(at).and_then(|values| values.get(path));
+        value.map_or("-".to_owned(), |value| super::watched::number(*value))
+    };
+    format!("{} {}, was {}", shown(path), value(1), value(0))
+}
+
 fn ratio(ratio: f64) -> String {
     match ratio < 10.0 {
         true => format!("{ratio:.1}x"),
@@ -245,6 +292,7 @@ pub fn json(made: &Comparison) -> Value {
             .map(|one| json!({ "kind": one.kind.word(), "subject": one.subject, "text": one.text }))
             .collect::<Vec<_>>(),
         "steps": made.steps.iter().map(step).collect::<Vec<_>>(),
+        "checks": made.checks.iter().map(check).collect::<Vec<_>>(),
         "inputs": made.inputs.iter().map(change).collect::<Vec<_>>(),
         "snapshots": made.snapshots.iter()
             .map(|pair| json!({
@@ -274,6 +322,18 @@ fn step(pair: &StepPair) -> Value {
         "slower": pair.slower,
         "values": pair.values.iter().map(change).collect::<Vec<_>>(),
     })
+}
+
+fn check(pair: &CheckPair) -> Value {
+    let side = |side: &Option<CheckSide>| {
+        side.as_ref().map(|side| {
+            json!({
+                "verdict": side.verdict, "looks": side.looks, "failed": side.failed,
+                "missed": side.missed, "failing_ms": side.failing_ms, "medians": side.values,
+            })
+        })
+    };
+    json!({ "check": pair.name, "from": side(&pair.sides[0]), "to": side(&pair.sides[1]) })
 }
 
 fn change(change: &Change) -> Value {
@@ -306,6 +366,39 @@ mod tests {
     #[test]
     fn attention_comes_first_and_everything_after_it() {
         golden::same("diff.txt", &text(&made(), 80, false));
+    }
+
+    #[test]
+    fn what_was_watched_is_compared_by_verdict_and_median() {
+        let mut old = crate::view::samples::watched();
+        for event in &mut old {
+            if let EventKind::Check(crate::event::CheckEvent::Judged { check, judgement }) =
+                &mut event.kind
+                && check == "keys"
+            {
+                judgement.verdict = crate::expr::Verdict::Pass;
+            }
+        }
+        let new = crate::view::samples::watched();
+        let made = Comparison::of(
+            &RunView::replay(&old).with_id("a"),
+            &RunView::replay(&new).with_id("b"),
+        );
+        let text = text(&made, 100, false);
+        assert!(
+            text.contains("failed    keys: watched: fail, was pass"),
+            "{text}"
+        );
+        let row = text
+            .lines()
+            .find(|line| line.starts_with("login ") && line.contains("hit_rate"));
+        assert_eq!(
+            row.unwrap(),
+            "login    pass  pass  failed 1 of 41, was 1 of 41  hit_rate 0.417, was 0.417"
+        );
+        let told = json(&made);
+        assert_eq!(told["checks"][1]["from"]["verdict"], "pass");
+        assert_eq!(told["checks"][1]["to"]["verdict"], "fail");
     }
 
     #[test]

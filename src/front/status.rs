@@ -409,6 +409,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_watched_stands_below() {
+        let events = samples::watched();
+        let of_login = |event: &&crate::event::Event| matches!(&event.kind, crate::event::EventKind::Check(one) if one.check() == "login");
+        let last = events.iter().filter(of_login).nth(33).unwrap();
+        let until = events.iter().filter(|event| event.seq <= last.seq);
+        let view = RunView::replay(until).with_id("r1");
+        let now = last.at + 400;
+        let page = Page {
+            decide: Decide::of(&view, None),
+            ..page(now, 80)
+        };
+        golden::same("status-watched.txt", &run(&view, &[], &page));
+        for columns in [20, 30, 40, 60] {
+            let page = Page {
+                columns,
+                ..page.clone()
+            };
+            let text = run(&view, &[], &page);
+            let wide = text.lines().find(|line| width(line) > columns);
+            assert!(wide.is_none(), "{columns}: {wide:?}");
+        }
+    }
+
+    #[test]
+    fn a_guard_that_holds_the_run_is_named_with_what_to_do() {
+        let view = RunView::replay(&samples::held()).with_id("r1");
+        let page = Page {
+            live: false,
+            ..page(START + 60_000, 80)
+        };
+        golden::same("status-held.txt", &run(&view, &[], &page));
+    }
+
+    #[test]
     fn runs_stand_in_a_table() {
         let view = RunView::replay(&samples::success()).with_id("01J-r1");
         let mut going_on = RunView::replay(&samples::rolled_back(false)[..16]).with_id("02J");

@@ -23,7 +23,7 @@ pub fn late_words(late: i64, planned: u64) -> String {
 }
 
 /// A moment as its time of day, with the day where that is not `now`'s.
-fn clock(at: i64, now: i64) -> String {
+pub(super) fn clock(at: i64, now: i64) -> String {
     let (at, now) = (moment(at), moment(now));
     match at.get(..10) == now.get(..10) {
         true => at.get(11..16).unwrap_or_default().to_owned(),

@@ -284,3 +284,98 @@ impl RunView {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::samples::{self, START};
+
+    fn check(view: &RunView, name: &str) -> CheckView {
+        view.check(name).cloned().unwrap()
+    }
+
+    #[test]
+    fn what_a_check_came_to_is_kept_with_where_nobody_looked() {
+        let view = RunView::replay(&samples::watched());
+        let login = check(&view, "login");
+        assert_eq!(
+            login.outcome().map(|(_, said)| said.verdict),
+            Some(Verdict::Pass)
+        );
+        assert_eq!((login.tally.looks, login.tally.missed), (41, 20));
+        let [gap] = login.gaps[..] else {
+            panic!("one gap: {:?}", login.gaps)
+        };
+        assert_eq!((gap.missed, gap.to - gap.from), (20, 21_000));
+        // the warning ended before the look that failed came to a band of its own
+        assert_eq!(login.warned.len(), 1);
+        let (from, to) = login.warned[0];
+        assert_eq!(to.map(|to| to - from), Some(24_000));
+        assert_eq!(login.failing_ms(i64::MAX), 1_000);
+        assert!(!login.is_open());
+        assert_eq!(login.next_at(START), None);
+    }
+
+    #[test]
+    fn a_guard_is_no_better_than_its_worst_verdict() {
+        let view = RunView::replay(&samples::watched());
+        let keys = check(&view, "keys");
+        assert_eq!(
+            keys.outcome().map(|(_, said)| said.verdict),
+            Some(Verdict::Fail)
+        );
+        let mut again = keys.clone();
+        again.begin(START + 60_000);
+        assert_eq!((again.rounds, again.total().looks), (2, keys.tally.looks));
+        let gap = again.gaps.last().unwrap();
+        assert_eq!(gap.missed, 0, "nobody looked between its rounds");
+        assert!(again.verdict().is_none() && again.is_open());
+        assert_eq!(
+            again.outcome().map(|(_, said)| said.verdict),
+            Some(Verdict::Fail)
+        );
+    }
+
+    #[test]
+    fn the_next_look_is_never_in_the_past_and_never_after_the_end() {
+        let events = samples::watched();
+        let last = events.iter().rposition(|event| {
+            matches!(&event.kind, crate::event::EventKind::Check(CheckEvent::Looked { check, sample, .. })
+                if check == "login" && sample.nth == 35)
+        });
+        let view = RunView::replay(&events[..=last.unwrap()]);
+        let login = check(&view, "login");
+        let at = login.tally.last_at;
+        assert_eq!(login.next_at(at), Some(at + 1_000));
+        assert_eq!(login.next_at(at + 7_300), Some(at + 8_000));
+        let end = login.ends_at().unwrap();
+        assert_eq!(login.next_at(end - 10), Some(end));
+        assert_eq!(login.band_at(login.round_at + 29_999), Some(0));
+        assert_eq!(login.band_at(login.round_at + 30_000), Some(1));
+    }
+
+    #[test]
+    fn looks_in_doubt_neither_end_nor_begin_a_stretch() {
+        let mut spans = Vec::new();
+        for (at, begins, ends) in [
+            (1, true, false),
+            (2, false, false),
+            (3, false, true),
+            (4, false, true),
+        ] {
+            span(&mut spans, begins, ends, at);
+        }
+        assert_eq!(spans, [(1, Some(3))]);
+    }
+
+    #[test]
+    fn the_guard_that_holds_a_run_is_named() {
+        let view = RunView::replay(&samples::held());
+        let (guard, said) = view.held_by().unwrap();
+        assert_eq!(
+            (guard.name.as_str(), said.why.as_str()),
+            ("site", "5 looks in a row failed")
+        );
+        assert!(RunView::replay(&samples::watched()).held_by().is_none());
+    }
+}

@@ -96,3 +96,49 @@ fn union(mut spans: Vec<(i64, Option<i64>, i64)>) -> Vec<(i64, Option<i64>, i64)
 fn ms_between(from: i64, to: i64) -> u64 {
     u64::try_from(to.saturating_sub(from)).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::samples;
+
+    #[test]
+    fn the_time_in_which_a_guard_failed_is_the_downtime() {
+        let view = RunView::replay(&samples::watched());
+        let down = view.downtime(view.ended_at.unwrap()).unwrap();
+        assert_eq!((down.ms, down.precision_ms, down.looks), (3_000, 1_000, 6));
+        assert_eq!(down.spans.len(), 1);
+        assert!(!down.is_open() && down.gaps.is_empty());
+        assert_eq!(RunView::replay(&samples::success()).downtime(0), None);
+    }
+
+    #[test]
+    fn what_nobody_saw_up_again_is_down_to_the_end() {
+        let view = RunView::replay(&samples::held());
+        let end = view.last_at.unwrap();
+        let down = view.downtime(end).unwrap();
+        assert!(down.is_open());
+        assert_eq!(down.ms, 4_000);
+        assert_eq!(view.downtime(end + 500).unwrap().ms, 4_500);
+    }
+
+    #[test]
+    fn two_guards_measure_the_time_in_which_either_fails() {
+        let open = |from: i64, until: i64| (from, None, until);
+        let shut = |from: i64, to: i64| (from, Some(to), to);
+        assert_eq!(
+            union(vec![shut(50, 60), shut(0, 10), shut(5, 20), shut(20, 25)]),
+            [shut(0, 25), shut(50, 60)]
+        );
+        assert_eq!(union(vec![shut(0, 10), open(5, 30)]), [open(0, 30)]);
+        assert_eq!(union(vec![open(0, 30), shut(5, 10)]), [open(0, 30)]);
+        assert_eq!(union(vec![open(0, 30), shut(5, 30)]), [open(0, 30)]);
+    }
+
+    #[test]
+    fn what_was_counted_and_not_kept_is_down_time_too() {
+        let mut view = RunView::replay(&samples::watched());
+        view.checks[0].tally.failing_ms += 700;
+        assert_eq!(view.downtime(i64::MAX).unwrap().ms, 3_700);
+    }
+}

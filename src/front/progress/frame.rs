@@ -240,6 +240,51 @@ mod tests {
     }
 
     #[test]
+    fn what_is_watched_has_its_line_of_bars_and_its_next_look() {
+        let events = samples::watched();
+        let of_login = |event: &Event| matches!(&event.kind, crate::event::EventKind::Check(one) if one.check() == "login");
+        let places = events
+            .iter()
+            .enumerate()
+            .filter(|(_, event)| of_login(event));
+        let nth = |nth: usize| places.clone().nth(nth).unwrap().0 + 1;
+        assert_eq!(
+            picture(&events, nth(33), 400, (23, 79))[1..],
+            [
+                "  validate        ░░░░░░░░░░░░░░░░  0/1  32s",
+                "    login                 32s   next in 600ms, 27s left",
+                "      hit_rate  ▁▁▁▂▂▂▂▃▃▃▃▃▄▄▄▄▅▅▅▅▅▆▆▆▆▆▇▇▇▇▅██  0.517",
+                "      holds: 33 looks, 32 passed (24 with a warning), 1 failed",
+                "      band 2 of 2, from 30s: result.hit_rate >= 0.6",
+                "  guards  1 watched, all hold",
+                "  down  3s, 1s over the 2s that are allowed, to within 1s; from 2026-03-01 02:0…",
+                "  failures hold and ask since 02:00 UTC",
+            ]
+        );
+        let narrow = picture(&events, nth(33), 400, (23, 30));
+        assert_eq!(
+            narrow[2..5],
+            [
+                "  login  32s",
+                "   hit_rate  ▃▃▄▄▅▅▅▅▅▆▆▇▄██  0.517",
+                "   holds: 33 looks, 32 passed…",
+            ]
+        );
+        let down = events.iter().position(|event| {
+            matches!(&event.kind, crate::event::EventKind::Check(crate::event::CheckEvent::Looked { check, sample, .. })
+                if check == "site" && sample.nth == 4)
+        });
+        let lines = picture(&events, down.unwrap() + 1, 400, (23, 79));
+        assert_eq!(
+            lines[3..],
+            [
+                "  guards  2 watched: `site` fails, 2 in a row, `keys` does not hold: a look fai…",
+                "  down  1.4s of 2s, to within 1s; down since 2026-03-01 02:00:04 UTC",
+            ]
+        );
+    }
+
+    #[test]
     fn where_there_is_room_the_first_line_says_when_it_ends() {
         let events = samples::rolled_back(false);
         assert_eq!(
@@ -275,6 +320,8 @@ mod tests {
             samples::rolled_back(true),
             samples::success(),
             samples::hostile(),
+            samples::watched(),
+            samples::held(),
         ] {
             for count in 1..=events.len() {
                 for columns in [8, 12, 19, 30, 49, 50, 51, 60, 79, 200] {
@@ -286,7 +333,10 @@ mod tests {
                     }
                 }
             }
-            assert!(picture(&events, events.len(), 0, (10, 80)).is_empty());
+            assert!(
+                picture(&events, events.len(), 0, (10, 80)).is_empty(),
+                "at the end"
+            );
         }
     }
 }

@@ -2,9 +2,8 @@
 //! a line for the decision point.
 
 use super::super::look::Tone;
-use super::super::spark::spark;
 use super::super::text::{between, clip, pad, width};
-use super::super::watched::{band, next, number, series, standing, tally_words};
+use super::super::watched::{band, bars, millis, next, number, series, standing, tally_words};
 use super::super::{decide, escape::shown};
 use super::frame::{Scene, WIDE};
 use crate::view::CheckView;
@@ -52,7 +51,7 @@ impl Scene<'_> {
             let last = last.map_or_else(String::new, number);
             let label = pad(&clip(&shown(path), name), name);
             let taken = width(indent) + name + width(&last) + 4;
-            let bars = spark(&values, columns.saturating_sub(taken).min(BARS));
+            let bars = bars(&values, columns.saturating_sub(taken).min(BARS));
             lines.push(clip(&format!("{indent}{label}  {bars}  {last}"), columns));
         }
         let text = format!("{}: {}", shown(&words), tally_words(&check.tally));
@@ -126,13 +125,4 @@ impl Scene<'_> {
             lines.push(clip(&format!("  {text}"), columns));
         }
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a budget is a positive length of time; the cast saturates"
-)]
-fn millis(seconds: f64) -> u64 {
-    (seconds * 1_000.0) as u64
 }

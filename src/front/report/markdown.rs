@@ -103,7 +103,12 @@ fn overlooked(view: &RunView, out: &mut String) {
             true => out.push_str(&format!("- {}\n", prose(&notice.text))),
             false => {
                 let about = code(&notice.about);
-                out.push_str(&format!("- Step {about}: {}\n", prose(&notice.text)));
+                let guard = view.check(&notice.about);
+                let kind = match guard.is_some_and(|check| check.outline.guard) {
+                    true => "Guard",
+                    false => "Step",
+                };
+                out.push_str(&format!("- {kind} {about}: {}\n", prose(&notice.text)));
             }
         }
     }

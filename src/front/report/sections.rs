@@ -115,7 +115,13 @@ fn evidence(of: &str, report: &Report) -> Vec<Vec<String>> {
         let verdict = one.verdict.to_string();
         vec![code(of), code(&one.expression), verdict, seen(one)]
     };
-    report.evidence.iter().map(row).collect()
+    let mut rows: Vec<_> = report.evidence.iter().map(row).collect();
+    rows.extend(report.warnings.iter().map(|one| {
+        let mut row = row(one);
+        row[2] = "warning".into();
+        row
+    }));
+    rows
 }
 
 pub(super) fn expectations(view: &RunView, out: &mut String) {

@@ -38,6 +38,60 @@ fn a_run_that_goes_back() {
 }
 
 #[test]
+fn a_run_that_is_watched() {
+    let view = view(&samples::watched());
+    golden::same("report-watched.md", &markdown(&view, &proof()));
+    let codes: Vec<_> = facts::notices(&view).iter().map(|one| one.code).collect();
+    for code in ["downtime_over", "check_failed", "nobody_looked", "warning"] {
+        assert!(codes.contains(&code), "{code} in {codes:?}");
+    }
+    let told = json(&view, &proof());
+    assert_eq!(told["downtime"]["down_ms"], 3_000);
+    assert_eq!(told["budgets"]["downtime"]["kept"], false);
+    assert_eq!(told["checks"][2]["verdict"], "pass");
+    assert_eq!(told["checks"][2]["gaps"][0]["missed"], 20);
+    assert_eq!(told["checks"][2]["samples"].as_array().unwrap().len(), 41);
+    let cases = junit(&view);
+    let (_, suite) = cases.split_once("<testsuite name=\"watched\"").unwrap();
+    assert!(
+        suite.contains("tests=\"3\" failures=\"1\" errors=\"0\""),
+        "{suite}"
+    );
+    assert!(
+        facts::verdict(&view).ends_with("; 1 guard did not hold"),
+        "{}",
+        facts::verdict(&view)
+    );
+}
+
+#[test]
+fn a_guard_that_never_looked_is_no_pass_anywhere() {
+    let mut view = view(&samples::watched());
+    let site = &mut view.checks[0];
+    (site.tally, site.samples) = (crate::event::Tally::default(), Vec::new());
+    site.failing.clear();
+    site.ended.as_mut().unwrap().1.verdict = crate::expr::Verdict::Inconclusive;
+    let found = facts::notices(&view);
+    let never = found.iter().find(|one| one.about == "site").unwrap();
+    assert_eq!(never.text, "was never looked at: it proves nothing");
+    let [_, down, _] = facts::budgets(&view);
+    assert_eq!((down.took_ms, down.kept()), (None, None));
+    let cases = junit(&view);
+    assert!(cases.contains("errors=\"1\""), "{cases}");
+    assert!(markdown(&view, &proof()).contains("`site` never looked"));
+}
+
+#[test]
+fn a_system_that_is_still_down_is_told_first() {
+    let mut view = view(&samples::held());
+    view.status = crate::event::RunStatus::Failed;
+    view.ended_at = view.last_at;
+    let found = facts::notices(&view);
+    assert!(found.iter().take(3).any(|one| one.code == "still_down"));
+    assert!(markdown(&view, &proof()).contains("still down at the end"));
+}
+
+#[test]
 fn hostile_texts_are_inert() {
     let text = markdown(&view(&samples::hostile()), &proof());
     golden::same("report-hostile.md", &text);

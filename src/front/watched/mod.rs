@@ -5,10 +5,11 @@
 
 mod status;
 
-pub(super) use self::status::{Room, downtime_words, lines};
+pub(super) use self::status::{Room, downtime_words, lines, millis};
 
 use super::escape::shown;
 use super::look::Tone;
+use super::spark::{Marks, spark, spark_in};
 use super::text::{between, ms, numbered};
 use crate::event::{Sample, Tally, Then};
 use crate::expr::{Evidence, Verdict};
@@ -207,13 +208,32 @@ pub(super) fn clock(at: i64) -> String {
     moment.get(11..19).unwrap_or_default().to_owned()
 }
 
-/// Where nobody looked: `3 looks were due from 02:41:07 to 02:44:07, and nobody looked`.
+/// Where nobody looked: `3 looks were due from ... to ..., and nobody looked`.
 pub(super) fn gap_words(gap: &Gap) -> String {
-    let (from, to) = (clock(gap.from), clock(gap.to));
+    let time = stretch(gap.from, gap.to);
     match gap.missed {
-        0 => format!("nobody looked from {from} to {to}"),
-        1 => format!("1 look was due from {from} to {to}, and nobody looked"),
-        missed => format!("{missed} looks were due from {from} to {to}, and nobody looked"),
+        0 => format!("nobody looked from {time}"),
+        1 => format!("1 look was due from {time}, and nobody looked"),
+        missed => format!("{missed} looks were due from {time}, and nobody looked"),
+    }
+}
+
+/// `2026-03-01 02:41:07 to 02:44:07 UTC`.
+pub(super) fn stretch(from: i64, to: i64) -> String {
+    let (from, to) = (super::text::moment(from), super::text::moment(to));
+    let began = from.trim_end_matches(" UTC");
+    match from.get(..10) == to.get(..10) {
+        true => format!("{began} to {}", to.get(11..).unwrap_or_default()),
+        false => format!("{began} to {to}"),
+    }
+}
+
+/// Values as bars.
+pub(super) fn bars(values: &[Option<f64>], width: usize) -> String {
+    // tests hold pictures against texts, wherever they run
+    match cfg!(test) {
+        true => spark_in(Marks::Blocks, values, width),
+        false => spark(values, width),
     }
 }
 

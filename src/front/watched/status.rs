@@ -3,9 +3,10 @@
 use super::super::escape::shown;
 use super::super::lines::observed;
 use super::super::look::Tone;
-use super::super::spark::spark;
-use super::super::text::{between, clip, ms, numbered, pad, seconds, width, wrap};
-use super::{band, clock, gap_words, next, number, reason, series, standing, tally_words};
+use super::super::text::{between, clip, moment, ms, numbered, pad, seconds, width, wrap};
+use super::{
+    band, bars, clock, gap_words, next, number, reason, series, standing, stretch, tally_words,
+};
 use crate::expr::Evidence;
 use crate::view::{CheckView, Downtime, RunView};
 
@@ -83,7 +84,7 @@ fn one(check: &CheckView, room: Room, out: &mut Vec<String>) {
         let Some(last) = values.iter().rev().find_map(|value| *value) else {
             continue;
         };
-        let bars = spark(&values, BARS.min(room.columns.saturating_sub(40)));
+        let bars = bars(&values, BARS.min(room.columns.saturating_sub(40)));
         let text = format!("{}  {bars}  {}", shown(path), number(last));
         say("value", &text);
     }
@@ -152,25 +153,40 @@ fn evidence(check: &CheckView, say: &mut impl FnMut(&str, &str)) {
 
 /// The measured downtime in a line, beside its budget.
 pub(in super::super) fn downtime_words(down: &Downtime, budget_s: Option<f64>) -> String {
-    let budget = budget_s.map_or(String::new(), |budget| format!(" of {}", seconds(budget)));
     if down.looks == 0 {
-        return format!("not measured: nobody looked yet{budget}");
+        return "not measured: nobody looked yet".into();
     }
-    let mut text = match down.ms {
-        0 => format!("none seen{budget}"),
-        down_ms => format!("{}{budget}", ms(down_ms)),
+    let allowed = budget_s.map(|budget| (millis(budget), seconds(budget)));
+    let mut text = match (down.ms, allowed) {
+        (0, _) => "none seen".to_owned(),
+        (is, Some((most, allowed))) if is > most => {
+            format!(
+                "{}, {} over the {allowed} that are allowed",
+                ms(is),
+                ms(is - most)
+            )
+        }
+        (is, Some((_, allowed))) => format!("{} of {allowed}", ms(is)),
+        (is, None) => ms(is),
     };
     text.push_str(&format!(", to within {}", ms(down.precision_ms)));
     match down.spans.as_slice() {
         [] => {}
-        [.., (from, None)] => text.push_str(&format!("; down since {}", clock(*from))),
-        [(from, Some(to))] => {
-            text.push_str(&format!("; from {} to {}", clock(*from), clock(*to)));
-        }
+        [.., (from, None)] => text.push_str(&format!("; down since {}", moment(*from))),
+        [(from, Some(to))] => text.push_str(&format!("; from {}", stretch(*from, *to))),
         spans => text.push_str(&format!("; {} times", spans.len())),
     }
     if !down.gaps.is_empty() {
         text.push_str("; with gaps in which nobody looked");
     }
     text
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a budget is a positive length of time; the cast saturates"
+)]
+pub(in super::super) fn millis(seconds: f64) -> u64 {
+    (seconds * 1_000.0) as u64
 }

@@ -4,12 +4,14 @@
 //! Must not: judge which of the two is right; [`Comparison::attention`] only puts first what a person
 //! should look at first.
 
+mod checks;
 mod steps;
 
 use std::collections::BTreeSet;
 
 use serde_json::json;
 
+pub use self::checks::{CheckPair, CheckSide};
 use self::steps::{is_measured, pairs};
 use super::{Change, RunView, StepStatus, Waiver, diff};
 use crate::event::{Moment, RunStatus};
@@ -33,6 +35,8 @@ pub struct Comparison {
     pub inputs: Vec<Change>,
     /// Snapshots that differ.
     pub snapshots: Vec<SnapshotPair>,
+    /// What was watched, in the order of the later one.
+    pub checks: Vec<CheckPair>,
 }
 
 /// One of the runs.
@@ -169,6 +173,7 @@ impl Comparison {
             steps,
             inputs,
             snapshots,
+            checks: checks::pairs(old, new),
         };
         made.attention = made.notices(&old.waivers(), &new.waivers());
         made
@@ -225,6 +230,11 @@ impl Comparison {
                     &pair.id,
                     "its definition changed".into(),
                 );
+            }
+        }
+        for pair in &self.checks {
+            if let Some((kind, text)) = pair.notice() {
+                say(kind, &pair.name, text);
             }
         }
         for change in &self.inputs {

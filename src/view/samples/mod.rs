@@ -2,6 +2,7 @@
 
 mod hostile;
 mod signed;
+pub(crate) mod watched;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use serde_json::json;
 
 pub(crate) use self::hostile::{HOSTILE, hostile};
 pub(crate) use self::signed::signed;
+pub(crate) use self::watched::{held, watched};
 
 use crate::event::{
     Cause, Event, EventKind, Failure, Moment, NotUndone, Outcome, Outline, OutputKept, Part,
@@ -24,7 +26,7 @@ pub(crate) const START: i64 = 1_772_330_400_000;
 #[derive(Default)]
 pub(crate) struct Story {
     pub(crate) events: Vec<Event>,
-    at: i64,
+    pub(crate) at: i64,
 }
 
 impl Story {

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::super::text::{ms, numbered};
-use super::super::super::watched::{clock, look_count};
+use super::super::super::text::{moment, ms, numbered};
+use super::super::super::watched::{look_count, millis, stretch};
 use super::times::end;
 use crate::event::{Sample, Then};
 use crate::expr::{Evidence, Verdict};
@@ -109,10 +109,7 @@ pub(in super::super) fn picked(check: &CheckView, most: usize) -> Vec<&Sample> {
         return samples.iter().collect();
     }
     let matters = |sample: &Sample| {
-        sample.verdict != Verdict::Pass
-            || !sample.warnings.is_empty()
-            || sample.missed > 0
-            || sample.clock_jump_ms != 0
+        sample.verdict != Verdict::Pass || sample.missed > 0 || sample.clock_jump_ms != 0
     };
     let mut places: BTreeSet<usize> = [0, samples.len() - 1].into();
     let all = samples.iter().enumerate();
@@ -125,7 +122,13 @@ pub(in super::super) fn picked(check: &CheckView, most: usize) -> Vec<&Sample> {
         let half = most / 2;
         bad.drain(half..bad.len() - half);
     }
-    for at in bad.into_iter().chain(0..samples.len()) {
+    let warns = |at: &usize| {
+        let warned = |at: usize| !samples[at].warnings.is_empty();
+        warned(*at) != warned(at - 1)
+    };
+    let turns = (1..samples.len()).filter(warns);
+    let spread = (1..most).map(|nth| nth * samples.len() / most);
+    for at in bad.into_iter().chain(turns).chain(spread) {
         if places.len() >= most {
             break;
         }
@@ -181,11 +184,11 @@ pub(in super::super) fn downtime_told(view: &RunView) -> Vec<String> {
     for (from, to) in down.spans.iter().take(SPANS) {
         let long = ms(u64::try_from(to.unwrap_or(end) - from).unwrap_or(0));
         told.push(match to {
-            Some(to) => format!("down from {} to {}: {long}", clock(*from), clock(*to)),
+            Some(to) => format!("down from {}: {long}", stretch(*from, *to)),
             None if view.status.is_over() => {
-                format!("down from {} on, and still down at the end", clock(*from))
+                format!("down from {} on, and still down at the end", moment(*from))
             }
-            None => format!("down since {}", clock(*from)),
+            None => format!("down since {}", moment(*from)),
         });
     }
     if down.spans.len() > SPANS {
@@ -202,12 +205,7 @@ pub(in super::super) fn downtime_told(view: &RunView) -> Vec<String> {
 pub(in super::super) fn downtime_over(view: &RunView) -> Option<u64> {
     let budget_s = view.header.window.downtime_s?;
     let down = downtime(view)?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a budget is a positive length of time; the cast saturates"
-    )]
-    let budget = (budget_s * 1_000.0) as u64;
+    let budget = millis(budget_s);
     down.ms.checked_sub(budget).filter(|over| *over > 0)
 }
 

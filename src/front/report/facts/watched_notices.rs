@@ -33,18 +33,20 @@ fn down(view: &RunView, say: &mut impl FnMut(&'static str, &str, String)) {
     let Some(down) = downtime(view) else {
         return;
     };
+    let by: Vec<_> = down.guards.iter().map(|one| format!("`{one}`")).collect();
+    let by = by.join(" and ");
     if down.is_open() && view.status.is_over() {
-        let text = "when it was looked at last, the system was still down";
-        say("still_down", &down.guards.join(", "), text.into());
+        let text = format!("when {by} looked last, the system was still down");
+        say("still_down", "", text);
     }
     if let Some((over, budget)) = downtime_over(view).zip(view.header.window.downtime_s) {
         let text = format!(
-            "the system was down for {}, {} more than the {} that the runbook allows",
+            "the system was down for {}, {} more than the {} that the runbook allows (measured by {by})",
             ms(down.ms),
             ms(over),
             seconds(budget)
         );
-        say("downtime_over", &down.guards.join(", "), text);
+        say("downtime_over", "", text);
     }
 }
 
@@ -83,10 +85,10 @@ fn of_check(view: &RunView, check: &CheckView, say: &mut impl FnMut(&'static str
     }
     missed(check, total.missed, say);
     if total.warned > 0 {
-        let times = numbered(check.warned.len(), "time");
         let text = format!(
-            "crossed a threshold that warns {times}, at {}",
-            look_count(total.warned)
+            "was beyond a threshold that warns in {} of {}",
+            total.warned,
+            look_count(total.looks)
         );
         say("warning", &check.name, text);
     }

@@ -112,7 +112,9 @@ pub(super) fn evidence(view: &RunView, page: &mut Page) {
         .flat_map(|(_, step)| facts::evidence_of(step))
         .count();
     if count == 0 {
-        page.say("p", "", "No expectation was judged.").end();
+        page.say("p", "", "No expectation was judged.");
+        warnings(view, page);
+        page.end();
         return;
     }
     let all = count <= SHOWN;
@@ -124,7 +126,35 @@ pub(super) fn evidence(view: &RunView, page: &mut Page) {
     for phase in &view.phases {
         of_phase(view, phase, all, &mut left, page);
     }
+    warnings(view, page);
     page.end();
+}
+
+/// What should hold and does not.
+fn warnings(view: &RunView, page: &mut Page) {
+    let steps = view.each_step();
+    let rows: Vec<_> = steps
+        .filter_map(|(name, step)| Some((name, &step.report.as_deref()?.warnings)))
+        .flat_map(|(name, warnings)| warnings.iter().map(move |one| (name.clone(), one)))
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    page.say("h3", "", "Warnings");
+    page.table("evidence", &["Step", "Should hold", "Verdict", "Observed"]);
+    for (name, one) in rows.iter().take(FAILURES) {
+        page.tag("tr", "").code_cell(name);
+        page.code_cell(&clip(&one.expression, EXPRESSION))
+            .tag("td", "");
+        page.mark(Mark::Odd, "warning").end().tag("td", "");
+        observed_cell(one, page);
+        page.end().end();
+    }
+    page.end_table();
+    if rows.len() > FAILURES {
+        let left = numbered(rows.len() - FAILURES, "warning");
+        page.say("p", "cut", &format!("{left} more: see the JSON report."));
+    }
 }
 
 fn of_phase(

@@ -136,6 +136,8 @@ fn a_page_of_every_run_is_well_formed() {
         samples::rolled_back(false),
         samples::rolled_back(true),
         samples::signed(),
+        samples::watched(),
+        samples::held(),
     ];
     for events in runs {
         for count in [0, 1, 2, events.len() / 2, events.len()] {
