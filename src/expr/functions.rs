@@ -192,9 +192,8 @@ fn on_text<'a>(name: &str, text: &str) -> Result<V<'a>, Refusal> {
 fn sql_findings<'a>(text: &str, dialect: &str, rules: &V<'_>) -> Result<V<'a>, Refusal> {
     let dialect = sql::Dialect::named(dialect)
         .ok_or_else(|| Refusal::Value(format!("`{}` is no dialect", short(dialect))))?;
-    let rules = match rules.to_json().map_err(Refusal::Value)? {
-        serde_json::Value::Array(names) => names,
-        _ => return Err(Refusal::Kinds),
+    let serde_json::Value::Array(rules) = rules.to_json().map_err(Refusal::Value)? else {
+        return Err(Refusal::Kinds);
     };
     let rules = rules.iter().map(|name| {
         let name = name.as_str().ok_or(Refusal::Kinds)?;
