@@ -61,6 +61,7 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one rehearsal, looked at whole")]
 fn a_guard_and_a_watch_are_looked_at_once_and_what_time_shows_is_not_judged() {
     let server = Server::start(&[]);
     for key in ["x", "y", "z"] {

@@ -117,7 +117,7 @@ impl Teller {
         let known = self.view.check(check)?;
         let bad = known.outline.guard && judgement.verdict != Verdict::Pass;
         let during = known.outline.during.iter();
-        let running = during.filter_map(|name| {
+        let mut running = during.filter_map(|name| {
             let phases = &self.view.phases;
             let at = phases.iter().position(|phase| phase.name == *name)?;
             (self.view.phase_status(&phases[at]) == PhaseStatus::Running).then_some(at)
@@ -126,7 +126,7 @@ impl Teller {
         let seen = seen.map_or_else(String::new, |seen| format!(": {seen}"));
         bad.then(|| Happening {
             occasion: Occasion::Guard,
-            phase: running.last(),
+            phase: running.next_back(),
             step: None,
             guard: Some((check.clone(), then)),
             why: format!("{}{seen}", judgement.why),

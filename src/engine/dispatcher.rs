@@ -177,14 +177,7 @@ impl Dispatcher {
 
     /// Whether nothing more happens here. A run that was paused waits for the order to go on.
     fn is_over(&self) -> bool {
-        // one that a guard holds waits for people where there are any
-        let paused = self.state.status() == RunStatus::Waiting
-            && match self.state.stopping() {
-                Some(Parking::Paused) => true,
-                Some(Parking::Held) => self.state.is_attended(),
-                _ => false,
-            };
-        let stays = paused && self.leave.is_none();
+        let stays = self.state.waits_here() && self.leave.is_none();
         self.refused.is_some() || self.state.status().is_over() && !stays
     }
 

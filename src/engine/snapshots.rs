@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::job::{Job, READING_TIMEOUT};
 use super::judge;
-use super::watch::medians;
+use super::watch::numbers::medians;
 use crate::event::{Failure, MEASURED, Moment, SnapshotTaken};
 use crate::plan::{Baseline, hex};
 use crate::runbook::Sp;

@@ -143,6 +143,11 @@ fn head(view: &RunView, page: &Page, clock: i64, timeline: &Timeline, out: &mut 
         let text = watched::downtime_words(&down, view.header.window.downtime_s);
         say("downtime", &text);
     }
+    standing(view, interrupted, &mut say);
+}
+
+/// Why it does not go on.
+fn standing(view: &RunView, interrupted: bool, say: &mut dyn FnMut(&str, &str)) {
     if let Some((_, why)) = view
         .parked
         .last()

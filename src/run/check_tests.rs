@@ -337,7 +337,7 @@ impl World {
                 (_, _) if !self.guards.is_empty() && self.dice.roll(3) > 0 => self.look_at_guard(),
                 (false, _) => self.work(),
                 (true, _) if status.is_parked() || !self.state.questions.is_empty() => {
-                    self.person()
+                    self.person();
                 }
                 (true, _) if self.guards.is_empty() => {
                     panic!("stuck: {status:?} {:?}", self.events.last())

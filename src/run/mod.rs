@@ -10,6 +10,7 @@
 mod answer;
 mod apply;
 mod back;
+mod check_state;
 mod checks;
 mod closing;
 mod course;
@@ -30,7 +31,7 @@ mod state;
 mod voters;
 pub mod watch;
 
-pub use checks::{CheckState, keep_series};
+pub use check_state::{CheckState, keep_series};
 pub use closing::Probes;
 pub use effect::{Decision, Effect};
 pub use input::{Input, InputKind, Watched};

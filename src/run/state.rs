@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::checks::CheckState;
+use super::check_state::CheckState;
 use super::guide::Guide;
 use super::parts::{
     Fan, GateState, ItemState, PhaseState, RollbackState, Settled, SnapshotState, StepState,
@@ -269,9 +269,14 @@ impl RunState {
             || self.changed().iter().any(unsaid)
     }
 
-    /// Whether its engine waits for people.
-    pub fn is_attended(&self) -> bool {
-        self.attended
+    /// Whether its engine stays until somebody goes on: at a pause, and at a hold where people are there.
+    pub fn waits_here(&self) -> bool {
+        self.status == RunStatus::Waiting
+            && match self.stopping {
+                Some(Parking::Paused) => true,
+                Some(Parking::Held) => self.attended,
+                _ => false,
+            }
     }
 
     /// Whether somebody cancelled the run.

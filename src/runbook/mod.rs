@@ -22,6 +22,7 @@ pub mod params;
 pub mod people;
 pub mod schema;
 mod traps;
+pub mod trouble;
 pub mod units;
 pub mod watch;
 pub mod yaml;

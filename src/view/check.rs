@@ -84,9 +84,9 @@ impl CheckView {
     /// with its time.
     pub fn outcome(&self) -> Option<(i64, &Judgement)> {
         let own = self.ended.iter().filter(|_| !self.settled);
-        let all = self.judged.iter().chain(own).map(|(at, one)| (*at, one));
+        let mut all = self.judged.iter().chain(own).map(|(at, one)| (*at, one));
         match self.outline.guard {
-            false => all.last(),
+            false => all.next_back(),
             true => all.min_by_key(|(_, one)| weight(one.verdict)),
         }
     }

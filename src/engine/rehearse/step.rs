@@ -14,7 +14,7 @@ use super::walk::{At, Walker, When};
 use super::watched::expected;
 use crate::action::{ActionError, Call, Rehearsed};
 use crate::event::rehearsal::{Entry, Word};
-use crate::event::{Cause, Outcome, Report, StepEvent};
+use crate::event::{Cause, Failure, Outcome, Report, StepEvent};
 use crate::run::StepScope;
 use crate::runbook::model::Step;
 
@@ -202,6 +202,19 @@ impl Walker<'_> {
         entry.exact = false;
     }
 
+    /// An expectation that is not met now.
+    fn not_met(&mut self, step: &Step, at: At, missed: Failure, entry: &mut Entry) {
+        let mut error = ActionError::new(missed.cause, Outcome::NotApplied, missed.message);
+        error.retryable = true;
+        self.failed(step, at, None, &error, entry);
+        // it was read all the same
+        if entry.problem.is_some() {
+            entry.word = Word::Read;
+            entry.exact = true;
+            entry.why = None;
+        }
+    }
+
     /// Judges what was read; whether the result is one that later steps may go by.
     fn judge(
         &mut self,
@@ -259,15 +272,7 @@ impl Walker<'_> {
             return false;
         }
         if let Some(missed) = missed {
-            let mut error = ActionError::new(missed.cause, Outcome::NotApplied, missed.message);
-            error.retryable = true;
-            self.failed(step, at, None, &error, entry);
-            // it was read all the same
-            if entry.problem.is_some() {
-                entry.word = Word::Read;
-                entry.exact = true;
-                entry.why = None;
-            }
+            self.not_met(step, at, missed, entry);
             return false;
         }
         if self.leaves_outputs_open(step, entry) {

@@ -57,17 +57,7 @@ impl RunState {
             {
                 self.gate_due(*key, input.at)
             }
-            InputKind::GuardLooked {
-                guard,
-                round,
-                sample,
-                tally,
-            } => self.guard_looked(*guard, *round, sample, tally, input.at),
-            InputKind::Watched { key, attempt, said }
-                if self.expects(*key, *attempt, StepStatus::Running) =>
-            {
-                self.step_watched(*key, *attempt, said, input.at)
-            }
+            InputKind::GuardLooked { .. } | InputKind::Watched { .. } => self.looked(input),
             InputKind::Diagnosed { key, looks } => Decision::event(StepEvent::Diagnosed {
                 step: self.plan.name(*key),
                 looks: looks.clone(),
@@ -95,6 +85,23 @@ impl RunState {
             | InputKind::ItemDue { .. }
             | InputKind::ItemExamined { .. } => self.decide_back(input),
             // late or repeated: what it reports is settled already
+            _ => Decision::none(),
+        }
+    }
+
+    fn looked(&self, input: &Input) -> Decision {
+        match &input.kind {
+            InputKind::GuardLooked {
+                guard,
+                round,
+                sample,
+                tally,
+            } => self.guard_looked(*guard, *round, sample, tally, input.at),
+            InputKind::Watched { key, attempt, said }
+                if self.expects(*key, *attempt, StepStatus::Running) =>
+            {
+                self.step_watched(*key, *attempt, said, input.at)
+            }
             _ => Decision::none(),
         }
     }

@@ -123,7 +123,7 @@ fn what_was_not_seen_is_no_pass() {
             change(nth, &mut look);
             take(&mut tally, &look);
         }
-        verdict(rule, &tally, 0).map(|(verdict, why)| (verdict, why))
+        verdict(rule, &tally, 0)
     };
     let all = with(&held, &|_, _| {});
     assert_eq!(all, Some((Pass, "all 10 looks passed".into())));
@@ -301,7 +301,7 @@ proptest! {
 #[test]
 fn a_trend_that_is_let_through_has_as_many_values_as_it_needs() {
     assert_eq!(
-        u64::try_from(super::trend::LEAST),
+        u64::try_from(trend::LEAST),
         Ok(crate::runbook::watch::TREND_LOOKS)
     );
 }

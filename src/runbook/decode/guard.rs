@@ -3,7 +3,7 @@
 use super::super::diagnostic::Diagnostic;
 use super::super::model::{ActionUse, Sp};
 use super::super::node::Node;
-use super::super::watch::Guard;
+use super::super::watch::{Criteria, Guard};
 use super::action;
 use super::fields::{Cx, Fields};
 use super::watch::{OfGuard, beside, rule};
@@ -74,23 +74,7 @@ fn guard(cx: &mut Cx<'_, '_>, node: &Node, name: Sp<String>) -> Option<Guard> {
     let call: ActionUse = action::of_step(cx, &fields, node, target);
     action::must_read(cx, "a guard", &call, read_only);
     let criteria = beside.criteria(expect.unwrap_or_default());
-    if criteria.expect.is_empty() {
-        let found = Diagnostic::error("F011", name.span, "a guard that expects nothing");
-        cx.problems
-            .push(found.help("say what must hold: `expect` or `thresholds`"));
-    }
-    if !criteria.bands.is_empty() || !criteria.trends.is_empty() {
-        let message = "`bands` and `trend` belong to a step with `watch`";
-        let found = Diagnostic::error("F014", name.span, message);
-        cx.problems
-            .push(found.help("a guard judges each look by itself: use `expect` or `thresholds`"));
-    }
-    if interrupt == Some(true) && matches!(then, Some(Then::Pause | Then::Notify)) {
-        let message = "`interrupt` on a guard that does not roll back";
-        let found = Diagnostic::error("F029", name.span, message);
-        cx.problems
-            .push(found.help("remove it, or say `then: rollback`"));
-    }
+    sound(cx, &name, &criteria, then, interrupt);
     let then = then?;
     Some(Guard {
         name,
@@ -108,6 +92,33 @@ fn guard(cx: &mut Cx<'_, '_>, node: &Node, name: Sp<String>) -> Option<Guard> {
         interrupt: interrupt.unwrap_or(false),
         downtime: downtime.unwrap_or(false),
     })
+}
+
+/// What makes no sense together.
+fn sound(
+    cx: &mut Cx<'_, '_>,
+    name: &Sp<String>,
+    criteria: &Criteria,
+    then: Option<Then>,
+    interrupt: Option<bool>,
+) {
+    if criteria.expect.is_empty() {
+        let found = Diagnostic::error("F011", name.span, "a guard that expects nothing");
+        cx.problems
+            .push(found.help("say what must hold: `expect` or `thresholds`"));
+    }
+    if !criteria.bands.is_empty() || !criteria.trends.is_empty() {
+        let message = "`bands` and `trend` belong to a step with `watch`";
+        let found = Diagnostic::error("F014", name.span, message);
+        cx.problems
+            .push(found.help("a guard judges each look by itself: use `expect` or `thresholds`"));
+    }
+    if interrupt == Some(true) && matches!(then, Some(Then::Pause | Then::Notify)) {
+        let message = "`interrupt` on a guard that does not roll back";
+        let found = Diagnostic::error("F029", name.span, message);
+        cx.problems
+            .push(found.help("remove it, or say `then: rollback`"));
+    }
 }
 
 fn then(cx: &mut Cx<'_, '_>, what: &str, node: &Node) -> Option<Then> {

@@ -27,6 +27,7 @@ use super::comms::CommsDef;
 use super::diagnostic::{Diagnostic, Problems};
 use super::model::{CriterionDef, Environment, Input, Phase, RoleDef, Runbook, SignOffDef, Sp};
 use super::node::{Node, Span};
+use super::watch::Guard;
 use fields::{Cx, Fields};
 
 /// Steps of all phases together.
@@ -70,15 +71,7 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
         .get("locks")
         .map(|node| cx.names("lock name", node))
         .unwrap_or_default();
-    // before all that may name one of them
-    cx.thresholds = fields
-        .get("thresholds")
-        .map(|node| thresholds::tables(cx, node))
-        .unwrap_or_default();
-    let guards = fields
-        .get("guards")
-        .map(|node| guard::guards(cx, node))
-        .unwrap_or_default();
+    let guards = watched(cx, &mut fields);
     let snapshots = fields
         .get("snapshots")
         .map(|node| action::snapshots(cx, node))
@@ -124,6 +117,18 @@ fn runbook(cx: &mut Cx<'_, '_>, root: &Node) -> Option<Runbook> {
         max_parallel,
         production,
     })
+}
+
+/// Threshold tables, before all that may name one of them; and guards.
+fn watched(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>) -> Vec<Guard> {
+    cx.thresholds = fields
+        .get("thresholds")
+        .map(|node| thresholds::tables(cx, node))
+        .unwrap_or_default();
+    fields
+        .get("guards")
+        .map(|node| guard::guards(cx, node))
+        .unwrap_or_default()
 }
 
 /// Steps in flight at once, and whether it is for production.

@@ -10,38 +10,21 @@ use super::action;
 use super::fields::{Cx, Fields};
 use super::parts::{env, outputs, required_backup, retry};
 use super::{phase, sql_lint, watch};
-use crate::expr::Template;
+use crate::expr::{Expr, Template};
 
 /// Reads a step; `made_id` is its id when the author gave none.
 pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<Step> {
     let mut fields = Fields::of(cx, "a step", node)?;
     let id = id(cx, &mut fields, node, made_id);
-    let title = fields
-        .get("title")
-        .and_then(|node| cx.text("title", node))
-        .map(|text| text.value);
+    let title = fields.get("title").and_then(|node| cx.text("title", node));
     let when = fields.get("when").and_then(|node| cx.expr("when", node));
-    let mut expect = fields
-        .get("expect")
-        .map(|node| cx.exprs("expect", node))
-        .unwrap_or_default();
-    let lint = fields.get("sql_lint");
-    if let Some(judged) = lint.and_then(|lint| sql_lint::expectation(cx, lint)) {
-        expect.insert(0, judged);
-    }
+    let (expect, lint) = expected(cx, &mut fields);
     let (retry, timeout, estimate) = times(cx, &mut fields);
     let undo = fields
         .get("undo")
         .map_or(Undo::Unsaid, |node| undo(cx, node, &id));
     let (done_when, undone_when, rehearse) = told(cx, &mut fields);
-    let mut then_wait = fields
-        .get("then_wait")
-        .and_then(|node| poll(cx, "`then_wait`", node));
-    let waits = node.get("wait").filter(|wait| is_poll(wait));
-    if let Some(wait) = waits {
-        let _ = fields.get("wait");
-        then_wait = poll(cx, "`wait`", wait);
-    }
+    let (then_wait, waits) = waited(cx, &mut fields, node);
     let (env, cwd, outputs) = around(cx, &mut fields);
     let requires_backup = fields
         .get("requires_backup")
@@ -66,7 +49,7 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
     }
     let mut step = Step {
         id,
-        title,
+        title: title.map(|text| text.value),
         action,
         when,
         expect,
@@ -102,6 +85,37 @@ pub(super) fn step(cx: &mut Cx<'_, '_>, node: &Node, made_id: &str) -> Option<St
         watch::onto(cx, &mut step, watch.zip(rule), beside);
     }
     Some(step)
+}
+
+/// What must hold of its result, and the `sql_lint` that is part of it.
+fn expected<'n>(cx: &mut Cx<'_, '_>, fields: &mut Fields<'n>) -> (Vec<Sp<Expr>>, Option<&'n Node>) {
+    let mut expect = fields
+        .get("expect")
+        .map(|node| cx.exprs("expect", node))
+        .unwrap_or_default();
+    let lint = fields.get("sql_lint");
+    if let Some(judged) = lint.and_then(|lint| sql_lint::expectation(cx, lint)) {
+        expect.insert(0, judged);
+    }
+    (expect, lint)
+}
+
+/// What is waited for after it, and its `wait` where that is all it does.
+fn waited<'n>(
+    cx: &mut Cx<'_, '_>,
+    fields: &mut Fields<'n>,
+    node: &'n Node,
+) -> (Option<Poll>, Option<&'n Node>) {
+    let then_wait = fields
+        .get("then_wait")
+        .and_then(|node| poll(cx, "`then_wait`", node));
+    match node.get("wait").filter(|wait| is_poll(wait)) {
+        Some(wait) => {
+            let _ = fields.get("wait");
+            (poll(cx, "`wait`", wait), Some(wait))
+        }
+        None => (then_wait, None),
+    }
 }
 
 fn id(cx: &mut Cx<'_, '_>, fields: &mut Fields<'_>, node: &Node, made_id: &str) -> Sp<String> {
