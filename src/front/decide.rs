@@ -60,6 +60,11 @@ impl UndoSum {
         self.measured + self.before + self.estimated + self.unknown.len() == 0
     }
 
+    /// Whether anything is known of it.
+    pub fn is_known(&self) -> bool {
+        self.measured + self.before + self.estimated > 0
+    }
+
     fn words(&self) -> String {
         let known = [
             (self.measured, "measured"),
@@ -120,7 +125,8 @@ impl Decide {
             Some(end.saturating_add(millis(*within)))
         });
         let undo = undo.unwrap_or_default();
-        let room = window_end.filter(|_| !undo.is_empty());
+        // of a time that nobody knows at all nothing follows
+        let room = window_end.filter(|_| !undo.is_empty() && undo.is_known());
         let takes = i64::try_from(undo.ms).unwrap_or(i64::MAX);
         let latest = room.map(|end| end.saturating_sub(takes));
         let made = Self {
@@ -173,6 +179,16 @@ impl Decide {
                     "going back takes {takes}, and does not fit into the window, which ends {end}, any more"
                 ),
             });
+        }
+        if let Some(end) = self.window_end.filter(|_| self.latest.is_none()) {
+            let count = self.undo.unknown.len();
+            if count > 0 {
+                let undos = super::text::numbered(count, "undo");
+                lines.push(format!(
+                    "the window ends {}; how long going back takes is not known ({undos} never measured)",
+                    time(end)
+                ));
+            }
         }
         lines
     }
@@ -255,6 +271,14 @@ mod tests {
         );
         assert_eq!(lines(undo(575_000), 0)[0], "decide by 02:00 UTC (in 17s)");
         assert_eq!(lines(UndoSum::default(), 0).len(), 2);
+        let unknown = UndoSum {
+            unknown: vec!["restart".into()],
+            ..UndoSum::default()
+        };
+        assert_eq!(
+            lines(unknown, 0)[2],
+            "the window ends 02:10 UTC; how long going back takes is not known (1 undo never measured)"
+        );
     }
 
     #[test]

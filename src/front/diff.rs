@@ -394,7 +394,7 @@ mod tests {
             .find(|line| line.starts_with("login ") && line.contains("hit_rate"));
         assert_eq!(
             row.unwrap(),
-            "login    pass  pass  failed 1 of 41, was 1 of 41  hit_rate 0.417, was 0.417"
+            "login    pass  pass  failed 1 of 41, was 1 of 41  hit_rate 0.41, was 0.41"
         );
         let told = json(&made);
         assert_eq!(told["checks"][1]["from"]["verdict"], "pass");

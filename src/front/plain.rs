@@ -89,6 +89,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_watched_is_told_where_it_changes() {
+        golden::same("plain-watched.txt", &told(&samples::watched(), false));
+        golden::same("plain-held.txt", &told(&samples::held(), false));
+    }
+
+    #[test]
     fn a_rollback_that_fails_says_what_is_left() {
         let text = told(&samples::rolled_back(true), false);
         let end = text.split("\n\n").last().unwrap();

@@ -131,17 +131,8 @@ fn head(view: &RunView, page: &Page, clock: i64, timeline: &Timeline, out: &mut 
     for (word, text) in super::times::lines(view, timeline) {
         say(word, &text);
     }
-    for (at, text) in page
-        .decide
-        .iter()
-        .flat_map(|one| one.lines(clock))
-        .enumerate()
-    {
-        say(if at == 0 { "decision" } else { "" }, &text);
-    }
-    if let Some(down) = view.downtime(page.now) {
-        let text = watched::downtime_words(&down, view.header.window.downtime_s);
-        say("downtime", &text);
+    for (word, text) in decision(view, page, clock) {
+        say(word, &text);
     }
     standing(view, interrupted, &mut say);
 }
@@ -155,14 +146,7 @@ fn standing(view: &RunView, interrupted: bool, say: &mut dyn FnMut(&str, &str)) 
     {
         say("stopped", why.words());
     }
-    if let Some((guard, said)) = view
-        .held_by()
-        .filter(|_| !view.status.is_over() || view.status.is_parked())
-    {
-        let text = format!(
-            "by guard `{}`: {}; `ferry resume` goes on and looks afresh, `ferry rollback` goes back",
-            guard.name, said.why
-        );
+    if let Some(text) = held(view) {
         say("held", &text);
     }
     if interrupted {
@@ -172,6 +156,33 @@ fn standing(view: &RunView, interrupted: bool, say: &mut dyn FnMut(&str, &str)) 
         );
         say("stopped", &text);
     }
+}
+
+/// By when it has to be decided whether it goes back, and how long the system was down.
+fn decision(view: &RunView, page: &Page, clock: i64) -> Vec<(&'static str, String)> {
+    let lines = page.decide.iter().flat_map(|one| one.lines(clock));
+    let word = |at: usize| if at == 0 { "decision" } else { "" };
+    let mut said: Vec<_> = lines
+        .enumerate()
+        .map(|(at, text)| (word(at), text))
+        .collect();
+    if let Some(down) = view.downtime(page.now) {
+        let text = watched::downtime_words(&down, view.header.window.downtime_s);
+        said.push(("downtime", text));
+    }
+    said
+}
+
+/// The guard that holds the run, and what to do.
+fn held(view: &RunView) -> Option<String> {
+    if view.status.is_over() && !view.status.is_parked() {
+        return None;
+    }
+    let (guard, said) = view.held_by()?;
+    Some(format!(
+        "by guard `{}`: {}; `ferry resume` goes on and looks afresh, `ferry rollback` goes back",
+        guard.name, said.why
+    ))
 }
 
 fn phases(view: &RunView, page: &Page) -> String {

@@ -30,6 +30,8 @@ impl Teller {
             lines.push(if stays { line.stays() } else { line });
         };
         match event {
+            // of a step its start is told
+            CheckEvent::Began { .. } if !check.outline.guard && check.rounds == 1 => {}
             CheckEvent::Began { outline, .. } => {
                 let (word, rest) = match check.rounds {
                     1 => ("watched:", began(outline)),

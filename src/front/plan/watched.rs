@@ -70,7 +70,7 @@ pub(super) fn of_step(step: &Step) -> Vec<(&'static str, String)> {
     let Some(watch) = &step.watch else {
         let warn = step.warn.iter();
         return warn
-            .map(|warn| ("warns at", format!("not {}", shown(warn.text()))))
+            .map(|warn| ("warns", format!("unless {}", shown(warn.text()))))
             .collect();
     };
     let mut says = vec![("watches", length(&watch.rule))];
@@ -111,7 +111,7 @@ fn criteria(criteria: &Criteria) -> Vec<(&'static str, String)> {
         says.push(("trend", text));
     }
     for warn in &criteria.warn {
-        says.push(("warns at", format!("not {}", shown(warn.text()))));
+        says.push(("warns", format!("unless {}", shown(warn.text()))));
     }
     says
 }

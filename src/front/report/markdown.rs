@@ -103,8 +103,12 @@ fn overlooked(view: &RunView, out: &mut String) {
             true => out.push_str(&format!("- {}\n", prose(&notice.text))),
             false => {
                 let about = code(&notice.about);
-                let guard = view.check(&notice.about);
-                let kind = match guard.is_some_and(|check| check.outline.guard) {
+                let watched = matches!(
+                    notice.code,
+                    "check_failed" | "check_undecided" | "nobody_looked" | "warning"
+                );
+                let check = view.check(&notice.about).filter(|_| watched);
+                let kind = match check.is_some_and(|check| check.outline.guard) {
                     true => "Guard",
                     false => "Step",
                 };

@@ -89,6 +89,12 @@ fn a_system_that_is_still_down_is_told_first() {
     let found = facts::notices(&view);
     assert!(found.iter().take(3).any(|one| one.code == "still_down"));
     assert!(markdown(&view, &proof()).contains("still down at the end"));
+    // it was 4 s when nobody looked any more, and is not over
+    view.header.window.downtime_s = Some(60.0);
+    let [_, down, _] = facts::budgets(&view);
+    assert_eq!((down.took_ms, down.kept()), (Some(4_000), None));
+    view.header.window.downtime_s = Some(1.0);
+    assert_eq!(facts::budgets(&view)[1].kept(), Some(false));
 }
 
 #[test]

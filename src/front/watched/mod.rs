@@ -23,6 +23,7 @@ pub(super) fn tally_words(tally: &Tally) -> String {
     let mut parts = vec![look_count(tally.looks)];
     match (tally.passed, tally.warned) {
         (0, _) => {}
+        (1, 0) if tally.looks == 1 => parts.push("passed".into()),
         (passed, 0) if passed == tally.looks => parts.push("all passed".into()),
         (passed, 0) => parts.push(format!("{passed} passed")),
         (passed, warned) => parts.push(format!("{passed} passed ({warned} with a warning)")),
@@ -30,7 +31,7 @@ pub(super) fn tally_words(tally: &Tally) -> String {
     let others = [
         (tally.failed, "failed"),
         (tally.inconclusive, "inconclusive"),
-        (tally.errors, "errors"),
+        (tally.errors, "with an error"),
         (tally.excused, "excused"),
         (tally.early, "before the first band"),
         (tally.missed, "missed"),

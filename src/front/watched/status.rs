@@ -107,6 +107,12 @@ fn looks(check: &CheckView, room: Room) -> String {
     if check.rounds > 1 {
         text.push_str(&format!(" since it began anew (round {})", check.rounds));
     }
+    // looks that say nothing new are in the journal now and then only
+    let every = i64::try_from(check.outline.every_ms).unwrap_or(i64::MAX);
+    let last = check.tally.last_at;
+    if last > 0 && check.is_open() && room.now.saturating_sub(last) > every.saturating_mul(3) {
+        text.push_str(&format!(" up to {}", clock(last)));
+    }
     text.push_str(&format!("; every {}", ms(check.outline.every_ms)));
     if !check.is_open() {
         return text;
@@ -147,7 +153,8 @@ fn evidence(check: &CheckView, say: &mut impl FnMut(&str, &str)) {
         let said = said.map_or(String::new(), |one| {
             format!(": {}", shown(&super::why(one)))
         });
-        say("warns", &format!("since {}{said}", clock(*from)));
+        let word = if check.is_open() { "warns" } else { "warned" };
+        say(word, &format!("since {}{said}", clock(*from)));
     }
 }
 
@@ -158,7 +165,7 @@ pub(in super::super) fn downtime_words(down: &Downtime, budget_s: Option<f64>) -
     }
     let allowed = budget_s.map(|budget| (millis(budget), seconds(budget)));
     let mut text = match (down.ms, allowed) {
-        (0, _) => "none seen".to_owned(),
+        _ if down.spans.is_empty() => "none seen".to_owned(),
         (is, Some((most, allowed))) if is > most => {
             format!(
                 "{}, {} over the {allowed} that are allowed",

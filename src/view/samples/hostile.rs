@@ -4,17 +4,53 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Story, evidence, planned};
+use super::{Story, evidence, planned, watched};
 use crate::event::{
-    Cause, CloseOut, Confirmation, Criterion, Event, EvidenceFile, Failure, Horizon, How, Look,
-    Moment, NotUndone, Note, NoteKind, OperatorEvent, Order, Outcome, OutputKept, Part, Person,
-    Question, Report, Resolution, RollbackEvent, RollbackItem, RunEvent, RunFailure, RunStatus,
-    SignOff, Signature, SkipReason, SnapshotEvent, SnapshotTaken, Stage, StepEvent, Vote,
+    BandOutline, Cause, CheckEvent, CheckOutline, CloseOut, Confirmation, Criterion, Event,
+    EvidenceFile, Failure, Horizon, How, Look, Moment, NotUndone, Note, NoteKind, OperatorEvent,
+    Order, Outcome, OutputKept, Part, Person, Question, Report, Resolution, RollbackEvent,
+    RollbackItem, RunEvent, RunFailure, RunStatus, SignOff, Signature, SkipReason, SnapshotEvent,
+    SnapshotTaken, Stage, StepEvent, Then, Vote,
 };
 use crate::expr::Verdict;
 
 /// Text that must never reach a terminal or a page as it is.
 pub(crate) const HOSTILE: &str = "\u{1b}[2J\u{9b}1m\r|`</td><script>alert(1)</script>[x](javascript:1)![i](http://e)\u{202e}\u{200b}\n# h";
+
+/// A guard in which every text is hostile, and that does not hold.
+fn hostile_check(story: Story) -> Story {
+    let bad = || vec![evidence(HOSTILE, Verdict::Fail, &[(HOSTILE, HOSTILE)])];
+    let outline = CheckOutline {
+        title: Some(HOSTILE.into()),
+        action: HOSTILE.into(),
+        target: Some(HOSTILE.into()),
+        during: vec![HOSTILE.into()],
+        rule: HOSTILE.into(),
+        expect: vec![HOSTILE.into()],
+        trends: vec![HOSTILE.into()],
+        watched: vec![HOSTILE.into()],
+        bands: vec![BandOutline {
+            from_ms: 0,
+            expect: vec![HOSTILE.into()],
+        }],
+        ..watched::site()
+    };
+    let story = watched::began(story, HOSTILE, outline);
+    let mut looks = watched::Looks::of(HOSTILE, &story);
+    let mut story = story;
+    for value in [Some(1.0), Some(2.0), None] {
+        story = looks.look(story, (HOSTILE, value), Verdict::Fail, |sample| {
+            sample.evidence = bad();
+            sample.warnings = bad();
+            sample.failure = Some(HOSTILE.into());
+        });
+    }
+    let judgement = looks.judgement(Verdict::Fail, HOSTILE, bad(), Some(Then::Notify));
+    story.tell(CheckEvent::Judged {
+        check: HOSTILE.into(),
+        judgement,
+    })
+}
 
 /// A run in which every text is hostile.
 #[expect(
@@ -85,7 +121,8 @@ pub(crate) fn hostile() -> Vec<Event> {
             guided: false,
         })
         .start("redis-answers")
-        .after(1)
+        .after(1);
+    let story = hostile_check(story)
         .failed("redis-answers", 1, (failure.clone(), report.clone()), None)
         .tell(StepEvent::Skipped {
             step: "disk".into(),

@@ -199,7 +199,10 @@ fn refused(sample: &mut Sample) {
 
 /// A run that comes to its end: the site was away for 3 s, keys were evicted, nobody looked for 20 s
 /// while `login` watched, and its rate warned.
-#[expect(clippy::too_many_lines, reason = "a story, told in its order")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a story from its beginning to its end"
+)]
 pub(crate) fn watched() -> Vec<Event> {
     let mut planned = planned();
     planned.window = WindowOutline {

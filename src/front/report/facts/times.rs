@@ -44,6 +44,8 @@ pub(in super::super) struct Budget {
     pub(in super::super) budget_s: Option<f64>,
     /// In milliseconds; `None`: not measured, or it did not come to it.
     pub(in super::super) took_ms: Option<u64>,
+    /// Whether it may be more: it was not over when it was looked at last.
+    pub(in super::super) at_least: bool,
     /// Why there is no measurement.
     pub(in super::super) why: &'static str,
 }
@@ -56,7 +58,8 @@ impl Budget {
             reason = "milliseconds of a run are far below 2^53"
         )]
         let took_s = self.took_ms? as f64 / 1_000.0;
-        Some(took_s <= self.budget_s?)
+        let within = took_s <= self.budget_s?;
+        (!within || !self.at_least).then_some(within)
     }
 }
 
@@ -67,26 +70,27 @@ pub(in super::super) fn budgets(view: &RunView) -> [Budget; 3] {
         let end = back.ended_at.unwrap_or_else(|| end(view));
         u64::try_from(end - back.started_at).ok()
     });
+    let down = view.downtime(end(view)).filter(|down| down.looks > 0);
     [
         Budget {
             name: "total",
             budget_s: budgets.total_s,
             took_ms: view.took_ms(end(view)),
+            at_least: false,
             why: "nothing has started",
         },
         Budget {
             name: "downtime",
             budget_s: budgets.downtime_s,
-            took_ms: view
-                .downtime(end(view))
-                .filter(|down| down.looks > 0)
-                .map(|down| down.ms),
+            took_ms: down.as_ref().map(|down| down.ms),
+            at_least: down.is_some_and(|down| down.is_open()),
             why: "not measured",
         },
         Budget {
             name: "rollback",
             budget_s: budgets.rollback_s,
             took_ms: back,
+            at_least: false,
             why: "did not go back",
         },
     ]

@@ -13,6 +13,18 @@ use crate::view::{CheckView, Downtime, RunView};
 /// What a check came to, in one word.
 pub(in super::super) fn outcome(view: &RunView, check: &CheckView) -> (Option<Verdict>, String) {
     match check.outcome() {
+        // the why of its last round says nothing of those before
+        Some((_, said))
+            if said.verdict == Verdict::Pass && check.rounds > 1 && check.outline.guard =>
+        {
+            (
+                Some(Verdict::Pass),
+                format!(
+                    "it held each of the {} times that it was watched",
+                    check.rounds
+                ),
+            )
+        }
         Some((_, said)) => (Some(said.verdict), said.why.clone()),
         None if view.status.is_over() && !view.status.is_parked() => (
             Some(Verdict::Inconclusive),
@@ -88,6 +100,17 @@ pub(in super::super) fn expected(check: &CheckView) -> Vec<String> {
 pub(in super::super) fn kept(check: &CheckView, shown: usize) -> String {
     let total = check.total();
     let kept = check.samples.len() + check.dropped;
+    if check.outline.guard {
+        let shown = match shown == kept {
+            true => "shown here".to_owned(),
+            false => format!("kept, {shown} shown here"),
+        };
+        let kept = look_count(u64::try_from(kept).unwrap_or(u64::MAX));
+        let looks = look_count(total.looks);
+        return format!(
+            "{looks} took place up to the last that was kept; {kept} that said something new, or came after some time, are {shown}"
+        );
+    }
     let kept_words = match u64::try_from(kept) == Ok(total.looks) {
         true => "all of them kept".to_owned(),
         false => format!("{kept} of them kept, because they say something new or after some time"),
@@ -169,11 +192,11 @@ pub(in super::super) fn downtime_told(view: &RunView) -> Vec<String> {
         return vec![format!("not measured: {by} never looked")];
     }
     let precision = ms(down.precision_ms);
-    let mut told = vec![match down.ms {
-        0 => format!("{by} never saw it down, looking every {precision}"),
-        down_ms => format!(
+    let mut told = vec![match down.spans.is_empty() {
+        true => format!("{by} never saw it down, looking every {precision}"),
+        false => format!(
             "down for {} in {}, measured by {by}; each beginning and end is known to within {precision}",
-            ms(down_ms),
+            ms(down.ms),
             match down.spans.len() {
                 1 => "one stretch".to_owned(),
                 count => format!("{count} stretches"),

@@ -152,14 +152,17 @@ impl Field {
 
     fn axes(&self, page: &mut Page) {
         self.times(page);
-        for share in [0.08, 0.5, 0.92] {
-            let value = self.low + (self.high - self.low) * share;
+        let step = round_step((self.high - self.low) / 3.0);
+        let mut value = (self.low / step).ceil() * step;
+        while value <= self.high {
             let y = self.y(value);
             let line = [("x1", LEFT), ("y1", y), ("x2", RIGHT), ("y2", y)];
             page.shape("line", "grid", &line);
             page.tag_at("text", "tick right", &[("x", LEFT - 6.0), ("y", y + 3.5)]);
-            page.text(&number(rounded(value, self.high - self.low)))
-                .end();
+            // 0.1 + 0.2
+            let value_shown = (value / step).round() * step;
+            page.text(&number(value_shown)).end();
+            value += step;
         }
     }
 
@@ -288,10 +291,11 @@ impl Field {
     }
 }
 
-/// A number of a scale without digits that say nothing there.
-fn rounded(value: f64, span: f64) -> f64 {
-    let unit = 10_f64.powf((span / 50.0).log10().floor());
-    (value / unit).round() * unit
+/// A round distance between lines: 1, 2 or 5 of some power of ten, not below `least`.
+fn round_step(least: f64) -> f64 {
+    let power = 10_f64.powf(least.log10().floor());
+    let found = [1.0, 2.0, 5.0].into_iter().find(|one| one * power >= least);
+    found.unwrap_or(10.0) * power
 }
 
 /// Of many looks the least and the greatest of each stretch, in their order.
@@ -406,6 +410,13 @@ mod tests {
             "",
         ] {
             assert!(of(other).is_empty(), "{other}");
+        }
+    }
+
+    #[test]
+    fn lines_of_a_scale_are_round() {
+        for (least, step) in [(0.3, 0.5), (7.0, 10.0), (0.012, 0.02), (400.0, 500.0)] {
+            assert!((round_step(least) - step).abs() < 1e-9, "{least}");
         }
     }
 

@@ -169,6 +169,10 @@ fn evidence(check: &CheckView, page: &mut Page) {
             .end();
         page.tag("td", "");
         observed_cell(one, page);
+        // what a trend came to
+        if let Some(reason) = one.reason.as_ref().filter(|_| one.verdict == Verdict::Pass) {
+            page.prose(reason);
+        }
         page.end().end();
     }
     page.end_table();
