@@ -87,9 +87,9 @@ fn a_watched_run_is_told_everywhere() {
     // it was judged, and is not told a second time when its phase is over
     assert_eq!(lines.matches("size does not hold").count(), 1, "{lines}");
 
-    let status = ask(&ran, &["status"]);
+    let status = plain(&ask(&ran, &["status"]));
     for part in [
-        "\nwatched\n",
+        " watched guard",
         "guard size does not hold",
         "over the 200ms that are allowed",
     ] {

@@ -157,7 +157,13 @@ fn details(check: &CheckView, judgement: &Judgement, at: i64) -> Vec<Line> {
     let bad = |one: &&Evidence| one.verdict != Verdict::Pass;
     // of a step the expectations are told with its failure, which follows
     let told = judgement.evidence.iter().filter(|_| check.outline.guard);
-    for one in told.filter(bad).take(EVIDENCE) {
+    let told: Vec<&Evidence> = told.filter(bad).take(EVIDENCE).collect();
+    if told.is_empty() {
+        // nothing could be judged: what was expected stands all the same
+        let expected = check.outline.expect.iter().take(EVIDENCE);
+        lines.extend(expected.map(|one| Line::detail("expected", one)));
+    }
+    for one in told {
         lines.push(Line::detail("expected", &one.expression));
         let seen = super::observed(one);
         let seen = match (seen.is_empty(), &one.reason) {

@@ -266,7 +266,7 @@ mod tests {
             narrow[2..5],
             [
                 "  login  32s",
-                "   hit_rate  ▃▃▄▄▅▅▅▅▅▆▆▇▄██  0.517",
+                "   hit_rate  ▃▄▄▅▅▆▆▁▇█  0.517",
                 "   holds: 33 looks, 32 passed…",
             ]
         );
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(
             lines[3..],
             [
-                "  guards  2 watched: `site` fails, 2 in a row, `keys` does not hold: a look fai…",
+                "  guards  2 watched: `site` fails, 2 in a row, `keys` does not hold: a look fa…",
                 "  down  1.4s of 2s, to within 1s; down since 2026-03-01 02:00:04 UTC",
             ]
         );

@@ -44,7 +44,7 @@ impl Scene<'_> {
         let paths = check.outline.watched.iter().filter(there).take(VALUES);
         let paths: Vec<&String> = paths.collect();
         let name = paths.iter().map(|path| width(&shown(path))).max();
-        let name = name.unwrap_or(0).min(columns / 4);
+        let name = name.unwrap_or(0).min(columns / 3);
         for path in paths {
             let values = series(check, path, BARS);
             let last = values.iter().rev().find_map(|value| *value);
