@@ -207,7 +207,7 @@ const REFUSED: &[(&str, &str)] = &[
         "SSUBSCRIBE",
         "it never ends; read a list or a stream instead",
     ),
-    ("MONITOR", "it never ends, and doubles the server's load"),
+    ("MONITOR", "it never ends; `redis.monitor` does"),
     ("QUIT", "each call closes its own connection"),
     ("SYNC", "it is for replicas"),
     ("PSYNC", "it is for replicas"),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::Link;
 use super::trouble::{self, Effect};
-use super::{reply, spread};
+use super::{reply, rights, spread};
 use crate::action::{Action, ActionError, Call, Context, ReadContext, Rehearsed, params};
 use crate::runbook::catalog::always_reading;
 use crate::runbook::{Spec, TargetKind};
@@ -99,12 +99,8 @@ pub(super) async fn read(
     {
         if let redis::Value::ServerError(error) = &answer {
             let detail = error.details().unwrap_or_default();
-            return Err(trouble::server(
-                link.peer(),
-                Effect::Reads,
-                error.code(),
-                detail,
-            ));
+            let error = trouble::server(link.peer(), Effect::Reads, error.code(), detail);
+            return Err(rights::named(error, link, "INFO"));
         }
         let before = fields.len();
         parse(&reply::text(answer), &mut fields);

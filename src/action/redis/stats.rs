@@ -353,6 +353,7 @@ mod tests {
         let none = figures(&Map::new(), 0, 1.0, None);
         assert_eq!(none["hit_rate"], Value::Null);
         assert_eq!(none["memory_share"], Value::Null);
+        assert_eq!(none["evicted_keys"], Value::Null, "unknown is not none");
         let info = json!({ "keyspace_hits": 3, "keyspace_misses": 1, "role": "slave" });
         let some = figures(info.as_object().unwrap(), 0, 1.0, None);
         assert_eq!(some["hit_rate"], json!(0.75));

@@ -64,7 +64,8 @@ impl Link {
                 for word in *question {
                     command.arg(*word);
                 }
-                pipeline.add_command(command.arg(key.as_slice()).take());
+                command.arg(key.as_slice());
+                pipeline.add_command(command);
             }
         }
         if !last.is_empty() {

@@ -1,11 +1,12 @@
 //! [`Pace`]: how much is asked for at once, and how long the server is left alone in between.
 //!
-//! A batch is made smaller when its answer takes long and larger when it comes at once; after it the
-//! server gets a rest in proportion, and as long as the batch took when that was far too long.
+//! A batch is made smaller when the server takes long for it and larger when it does not; after it the
+//! server gets a rest in proportion, and as long as the batch took when that was far too long. The way
+//! there and back is not the server's time.
 
 use std::time::Duration;
 
-/// How long a batch should take to be answered.
+/// How long the server should take for a batch.
 const AIM: Duration = Duration::from_millis(4);
 /// Fewest and most keys in a batch.
 const KEYS: std::ops::RangeInclusive<usize> = 10..=1_000;
@@ -15,6 +16,8 @@ const REST: Duration = Duration::from_millis(2);
 /// The pace of one survey.
 pub(super) struct Pace {
     load: f64,
+    /// The way there and back, as far as it is known.
+    way: Option<Duration>,
     count: usize,
     owed: Duration,
     /// All rests together.
@@ -30,6 +33,7 @@ impl Pace {
     pub fn new(load: f64) -> Self {
         Self {
             load,
+            way: None,
             count: 100,
             owed: Duration::ZERO,
             paused: Duration::ZERO,
@@ -38,15 +42,27 @@ impl Pace {
         }
     }
 
+    /// Begins with another server, with the shortest of these times for the way there and back.
+    pub fn start(&mut self, trips: &[Duration]) {
+        self.way = trips.iter().min().copied();
+    }
+
     /// How many keys to ask for.
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// Takes in how long the server was left alone meanwhile without it being meant.
+    pub fn idle(&mut self, span: Duration) {
+        self.owed = self.owed.saturating_sub(span);
     }
 
     /// Takes in how long a batch took; the rest that is due now, if any.
     pub fn after(&mut self, took: Duration) -> Option<Duration> {
         self.batches += 1;
         self.slowest = self.slowest.max(took);
+        self.way = self.way.map(|way| way.min(took));
+        let took = took.saturating_sub(self.way.unwrap_or_default());
         if took > AIM {
             self.count = (self.count / 2).max(*KEYS.start());
         } else if took < AIM / 2 {
@@ -63,7 +79,7 @@ impl Pace {
     /// Takes in how long the rest really was.
     pub fn rested(&mut self, took: Duration) {
         self.paused += took;
-        self.owed = self.owed.saturating_sub(took);
+        self.idle(took);
     }
 }
 
@@ -92,10 +108,28 @@ mod tests {
     }
 
     #[test]
+    fn a_long_way_makes_no_small_batches() {
+        let mut pace = Pace::new(0.5);
+        pace.start(&[60 * MS, 50 * MS, 90 * MS]);
+        for _ in 0..5 {
+            assert_eq!(pace.after(50 * MS), None);
+        }
+        assert_eq!((pace.count(), pace.slowest), (1_000, 50 * MS));
+        assert_eq!(pace.after(55 * MS), Some(5 * MS));
+        assert_eq!(pace.count(), 500);
+        // it was shorter than thought
+        assert_eq!(pace.after(40 * MS), Some(5 * MS));
+        pace.rested(5 * MS);
+        assert_eq!(pace.after(60 * MS), Some(20 * MS));
+    }
+
+    #[test]
     fn rests_are_in_proportion_and_saved_up() {
         let mut pace = Pace::new(0.5);
         assert_eq!(pace.after(MS), None);
         assert_eq!(pace.after(MS), Some(2 * MS));
+        pace.idle(MS);
+        assert_eq!(pace.after(2 * MS), Some(3 * MS));
         pace.rested(3 * MS);
         assert_eq!(pace.paused, 3 * MS);
         assert_eq!(pace.after(MS), None);

@@ -18,6 +18,8 @@ use crate::action::redis::{reply, rights};
 
 /// What is asked about each key; memory comes last, since it may be left out.
 const QUESTIONS: [&[&str]; 3] = [&["PTTL"], &["TYPE"], &["MEMORY", "USAGE"]];
+/// How often the way to the server is measured before it begins.
+const TRIPS: usize = 3;
 /// How often people hear of it.
 const NEWS: Duration = Duration::from_secs(1);
 
@@ -67,20 +69,35 @@ impl Survey {
         self.dbsize = self.dbsize.zip(size).map(|(sum, size)| sum + size);
         let mut cursor = Some(b"0".to_vec());
         let mut keys: Vec<Vec<u8>> = Vec::new();
-        let mut told = Instant::now();
+        let mut before = Answered::default();
+        let (mut told, mut ready) = (Instant::now(), Instant::now());
         while cursor.is_some() || !keys.is_empty() {
             let scan = cursor.take().map(|cursor| self.scan(cursor));
             let scan = scan.unwrap_or_default();
+            self.pace.idle(ready.elapsed());
             let began = Instant::now();
-            let mut replies = link.ask_each(questions, &keys, &scan).await?;
-            let took = began.elapsed();
+            let answered = async {
+                let replies = link.ask_each(questions, &keys, &scan).await;
+                (replies, began.elapsed())
+            };
+            let noting = async {
+                // so that the batch is on its way first
+                tokio::task::yield_now().await;
+                self.note(questions, std::mem::take(&mut before))
+            };
+            let ((replies, took), noted) = tokio::join!(answered, noting);
+            noted.map_err(|refusal| refusal.named(link))?;
+            let mut replies = replies?;
+            ready = Instant::now();
             let named = (!scan.is_empty()).then(|| replies.pop()).flatten();
-            self.note(link, questions, &keys, replies)?;
-            keys.clear();
+            before = Answered {
+                keys: std::mem::take(&mut keys),
+                replies,
+            };
             if let Some(answer) = named {
                 cursor = self.named(link, answer, &mut keys)?;
             }
-            self.stop_at_sample(&mut cursor, &mut keys);
+            self.stop_at_sample(before.keys.len(), &mut cursor, &mut keys);
             if told.elapsed() > NEWS {
                 news(&format!("{} keys", self.tally.all.keys));
                 told = Instant::now();
@@ -89,16 +106,24 @@ impl Survey {
                 let began = Instant::now();
                 pause::sleep(rest).await;
                 self.pace.rested(began.elapsed());
+                ready = Instant::now();
             }
         }
-        Ok(())
+        self.note(questions, before)
+            .map_err(|refusal| refusal.named(link))
     }
 
-    /// Keys in the database; none when the user may not ask.
-    async fn size(&self, link: &mut Link) -> Result<Option<u64>, ActionError> {
+    /// Keys in the database; none when the user may not ask. Learns on the way how long it is.
+    async fn size(&mut self, link: &mut Link) -> Result<Option<u64>, ActionError> {
         let asked = [vec![b"DBSIZE".to_vec()]];
-        let answers = link.ask_many(Effect::Reads, &asked).await?;
-        let size = answers.first().and_then(reply::int);
+        let (mut trips, mut size) = (Vec::new(), None);
+        for _ in 0..TRIPS {
+            let began = Instant::now();
+            let answers = link.ask_many(Effect::Reads, &asked).await?;
+            trips.push(began.elapsed());
+            size = answers.first().and_then(reply::int);
+        }
+        self.pace.start(&trips);
         Ok(size.and_then(|size| u64::try_from(size).ok()))
     }
 
@@ -119,7 +144,8 @@ impl Survey {
         keys: &mut Vec<Vec<u8>>,
     ) -> Result<Option<Vec<u8>>, ActionError> {
         let odd = || trouble::lost(link.peer(), Effect::Reads, "SCAN", "not a list of keys");
-        let mut parts = match refused(link, &["SCAN"], answer)? {
+        let answer = unless_refused(&["SCAN"], answer).map_err(|refusal| refusal.named(link))?;
+        let mut parts = match answer {
             Value::Array(parts) if parts.len() == 2 => parts.into_iter(),
             _ => return Err(odd()),
         };
@@ -137,20 +163,14 @@ impl Survey {
         Ok((next != b"0").then_some(next))
     }
 
-    /// Takes in what was answered about `keys`.
-    fn note(
-        &mut self,
-        link: &Link,
-        questions: &[&[&str]],
-        keys: &[Vec<u8>],
-        replies: Vec<Value>,
-    ) -> Result<(), ActionError> {
-        let mut replies = replies.into_iter();
-        for key in keys {
+    /// Takes in what was answered.
+    fn note(&mut self, questions: &[&[&str]], answered: Answered) -> Result<(), Refusal> {
+        let mut replies = answered.replies.into_iter();
+        for key in &answered.keys {
             let mut answers = [Value::Nil, Value::Nil, Value::Nil];
             for (at, question) in questions.iter().enumerate() {
                 let answer = replies.next().unwrap_or(Value::Nil);
-                answers[at] = refused(link, question, answer)?;
+                answers[at] = unless_refused(question, answer)?;
             }
             match facts(answers, self.params.memory) {
                 Some(facts) => self.tally.add(key, facts),
@@ -160,11 +180,17 @@ impl Survey {
         Ok(())
     }
 
-    fn stop_at_sample(&mut self, cursor: &mut Option<Vec<u8>>, keys: &mut Vec<Vec<u8>>) {
+    /// Asks about no more keys than the sample holds; so many are answered for and not noted yet.
+    fn stop_at_sample(
+        &mut self,
+        waiting: usize,
+        cursor: &mut Option<Vec<u8>>,
+        keys: &mut Vec<Vec<u8>>,
+    ) {
         let Some(sample) = self.params.sample else {
             return;
         };
-        let room = sample.saturating_sub(self.tally.all.keys);
+        let room = sample.saturating_sub(self.tally.all.keys + waiting as u64);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         if keys.len() > room || (keys.len() == room && cursor.is_some()) {
             self.complete = false;
@@ -192,14 +218,35 @@ impl Survey {
     }
 }
 
+/// Keys, and what was answered about them.
+#[derive(Default)]
+struct Answered {
+    keys: Vec<Vec<u8>>,
+    replies: Vec<Value>,
+}
+
+/// An error reply to a question.
+struct Refusal {
+    verb: String,
+    code: String,
+    detail: String,
+}
+
+impl Refusal {
+    fn named(self, link: &Link) -> ActionError {
+        let error = trouble::server(link.peer(), Effect::Reads, &self.code, &self.detail);
+        rights::named(error, link, &self.verb)
+    }
+}
+
 /// The answer, unless it is an error.
-fn refused(link: &Link, question: &[&str], answer: Value) -> Result<Value, ActionError> {
+fn unless_refused(question: &[&str], answer: Value) -> Result<Value, Refusal> {
     match answer {
-        Value::ServerError(error) => {
-            let detail = error.details().unwrap_or_default();
-            let error = trouble::server(link.peer(), Effect::Reads, error.code(), detail);
-            Err(rights::named(error, link, &verb(question)))
-        }
+        Value::ServerError(error) => Err(Refusal {
+            verb: verb(question),
+            code: error.code().to_owned(),
+            detail: error.details().unwrap_or_default().to_owned(),
+        }),
         answer => Ok(answer),
     }
 }
