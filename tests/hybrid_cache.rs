@@ -3,12 +3,17 @@
 //! What is claimed of them: the migration migrates, every fault is taken back until the world's
 //! fingerprint is the one from before, and the prose runbook is in it step by step.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use ferry::event::{CheckEvent, EventKind};
+use ferry::expr::Verdict;
+use ferry::store::{SqliteStore, Store};
 use serde_json::Value;
 
 use crate::support::demo::{DemoWorld, assert_ok};
+use crate::support::redis::Server;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -157,6 +162,9 @@ async fn the_migration_migrates() {
         stage.snapshot("before", "env")["CACHE_KEY_PREFIX"],
         "revisbali"
     );
+    let passed = ["app_is_up", "memory_under_limit", "warm-up"];
+    let passed = passed.map(|name| (name.to_owned(), Verdict::Pass));
+    assert_eq!(checks(&stage).await, BTreeMap::from(passed));
     let report = stage.report();
     assert_eq!(report["verdict"]["status"], "succeeded");
     let snapshots = report["snapshots"].as_array().expect("a list");
@@ -187,6 +195,22 @@ async fn the_migration_migrates_in_a_maintenance_window_too() {
         .collect();
     assert_eq!(told, ["announce", "announce-end"]);
     assert_eq!(stage.world.get("/health").0, 200);
+}
+
+/// What each guard and each watch of the one run came to at its end.
+async fn checks(stage: &Stage) -> BTreeMap<String, Verdict> {
+    let store = SqliteStore::open_read_only(stage.state.path()).await;
+    let store = store.expect("the journal opens");
+    let run = stage.run_dir();
+    let run = run.file_name().expect("a name").to_string_lossy();
+    let events = store.load(&run, 0).await.expect("a journal");
+    let ended = events.iter().filter_map(|event| match &event.kind {
+        EventKind::Check(
+            CheckEvent::Judged { check, judgement } | CheckEvent::Ended { check, judgement },
+        ) => Some((check.clone(), judgement.verdict)),
+        _ => None,
+    });
+    ended.collect()
 }
 
 /// Carries out the migration with a fault, and holds the world against the one before.
@@ -377,6 +401,55 @@ fn a_flush_stays_behind_its_fence_and_comes_back() {
     assert_eq!(after, expected);
 }
 
+/// Runs the look at a server's health; the exit code, and what each step came to.
+fn health(server: &Server, inputs: &[&str]) -> (Option<i32>, Value) {
+    let state = tempfile::tempdir().expect("a temporary directory");
+    let mut command = ferry(&["run", "runbooks/redis-health.yaml", "--yes"]);
+    command.arg("--state-dir").arg(state.path());
+    for input in inputs {
+        command.args(["--input", input]);
+    }
+    let output = command.env("REDIS_URL", server.url(0)).output();
+    let output = output.expect("ferry starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let report = ferry(&["report", "--format", "json", "--state-dir"])
+        .arg(state.path())
+        .output();
+    let report = report.expect("ferry starts");
+    assert!(report.status.success(), "{said}");
+    let report = serde_json::from_slice(&report.stdout).expect("JSON");
+    (output.status.code(), report)
+}
+
+#[test]
+fn a_redis_is_healthy_or_what_is_critical_is_named() {
+    let server = Server::start(&["--maxmemory", "64mb"]);
+    let (code, report) = health(&server, &[]);
+    assert_eq!(code, Some(0), "{report}");
+    let steps = &report["phases"][0]["steps"];
+    for (step, word) in [
+        ("figures", "done"),
+        ("clients", "done"),
+        ("memory", "done"),
+        // hardly anybody asked it anything
+        ("hit-rate", "skipped"),
+        ("fragmentation", "skipped"),
+    ] {
+        assert_eq!(status(steps, "step", step), word, "{step}");
+    }
+    for _ in 0..20 {
+        let _: Option<String> = server.ask(0, &["GET", "nothing"]);
+    }
+    let (code, report) = health(&server, &["lookups=20"]);
+    assert_eq!(code, Some(11));
+    assert_eq!(report["failure"]["step"], "hit-rate");
+    let message = report["failure"]["failure"]["message"].to_string();
+    assert!(
+        message.contains("expected `result.hit_rate >= 0.60`, but `result.hit_rate` is 0"),
+        "{report}"
+    );
+}
+
 #[test]
 fn a_memory_limit_is_set_and_taken_back() {
     let stage = Stage::set();
@@ -386,7 +459,7 @@ fn a_memory_limit_is_set_and_taken_back() {
             .expect("the world's redis answers");
         let mut ask = redis::cmd("CONFIG");
         let names = ["GET", "maxmemory", "maxmemory-policy"];
-        let pairs: std::collections::BTreeMap<String, String> =
+        let pairs: BTreeMap<String, String> =
             ask.arg(&names).query(&mut connection).expect("redis obeys");
         pairs.into_values().collect()
     };
