@@ -162,7 +162,12 @@ async fn the_migration_migrates() {
         stage.snapshot("before", "env")["CACHE_KEY_PREFIX"],
         "revisbali"
     );
-    let passed = ["app_is_up", "memory_under_limit", "warm-up"];
+    let passed = [
+        "app_is_up",
+        "memory_under_limit",
+        "not_half_as_slow",
+        "warm-up",
+    ];
     let passed = passed.map(|name| (name.to_owned(), Verdict::Pass));
     assert_eq!(checks(&stage).await, BTreeMap::from(passed));
     let report = stage.report();
@@ -430,6 +435,7 @@ fn a_redis_is_healthy_or_what_is_critical_is_named() {
     for (step, word) in [
         ("figures", "done"),
         ("clients", "done"),
+        ("load", "done"),
         ("memory", "done"),
         // hardly anybody asked it anything
         ("hit-rate", "skipped"),

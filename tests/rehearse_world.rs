@@ -66,7 +66,7 @@ fn every_runbook_is_rehearsed_and_nothing_changes() {
     let expected = [
         ("cache-flush.yaml", 0, 91),
         ("hybrid-cache.yaml", 18, 22),
-        ("redis-health.yaml", 18, 71),
+        ("redis-health.yaml", 18, 75),
         ("redis-memory.yaml", 18, 66),
         ("schema-change.yaml", 18, 71),
     ];
