@@ -20,9 +20,13 @@ use crate::secret::{Masker, mask_places};
 const LONGEST: usize = 4 << 10;
 
 impl Executor {
-    /// The event with what people are shown, where it asks them something about a step.
+    /// The event with what people are shown, where it asks them something about a step, and with all
+    /// looks at the end of a guard.
     pub(super) fn with_brief(&mut self, event: EventKind, state: &RunState) -> EventKind {
-        let event = self.without_secrets(event, state);
+        let event = match self.without_secrets(event, state) {
+            EventKind::Check(event) => return self.with_looks(event, state).into(),
+            event => event,
+        };
         let EventKind::Step(StepEvent::Asked {
             step,
             question,

@@ -1,6 +1,6 @@
 //! Guards and watches in the hands of the executor: their tasks, and what they are told.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
@@ -8,9 +8,9 @@ use super::executor::Executor;
 use super::job::Job;
 use super::watch::{Subject, Watcher};
 use crate::action::{Stop, StopSignal};
-use crate::event::{Report, Tally};
+use crate::event::{CheckEvent, Report, Tally};
 use crate::plan::StepKey;
-use crate::run::{InputKind, RunState, Watched};
+use crate::run::{self, InputKind, RunState, Watched};
 
 impl Executor {
     /// Looks at a guard from now on; one that was looked at before is looked at afresh.
@@ -45,18 +45,41 @@ impl Executor {
         };
         let watcher = Watcher::new(job, subject);
         let inputs = self.inputs.clone();
-        tokio::spawn(watcher.guard(round, at, move |input| {
+        let live = Arc::new(Mutex::new(watcher.tally.clone()));
+        let told = Arc::clone(&live);
+        tokio::spawn(watcher.guard(round, at, told, move |input| {
             // the dispatcher is gone only when the run is over
             let _ = inputs.send(input);
         }));
-        self.guards.insert(at, sender);
+        let guarding = Guarding { stop: sender, live };
+        self.guards.insert(at, guarding);
     }
 
     /// Looks at a guard no more.
     pub(super) fn unwatch_guard(&mut self, at: usize) {
-        if let Some(stop) = self.guards.remove(&at) {
-            stop.send_replace(Stop::Terminate);
+        if let Some(guarding) = self.guards.remove(&at) {
+            guarding.stop.send_replace(Stop::Terminate);
         }
+    }
+
+    /// The end of a guard with all its looks: the state knows those that were kept. Where the rest would
+    /// come to another verdict, it stands as it was decided.
+    pub(super) fn with_looks(&self, mut event: CheckEvent, state: &RunState) -> CheckEvent {
+        let CheckEvent::Ended { check, judgement } = &mut event else {
+            return event;
+        };
+        let guards = &state.plan().runbook.guards;
+        let at = guards.iter().position(|guard| *guard.name == *check);
+        let live = at.and_then(|at| Some((&guards[at].rule, self.guards.get(&at)?)));
+        if let Some((rule, guarding)) = live {
+            let live = guarding.live.lock().unwrap_or_else(PoisonError::into_inner);
+            let (verdict, why) = run::watch::at_end(rule, &live);
+            if verdict == judgement.verdict && live.looks >= judgement.tally.looks {
+                judgement.why = why;
+                judgement.tally = live.clone();
+            }
+        }
+        event
     }
 
     /// Ends steps with `watch`: they go on where they were.
@@ -152,5 +175,12 @@ fn broken() -> Watched {
     }
 }
 
-/// A guard's stop, by its place in the runbook.
-pub(super) type Guards = std::collections::HashMap<usize, watch::Sender<Stop>>;
+/// A guard that is looked at.
+pub(super) struct Guarding {
+    stop: watch::Sender<Stop>,
+    /// All its looks, also those that were not kept.
+    live: Arc<Mutex<Tally>>,
+}
+
+/// Guards by their place in the runbook.
+pub(super) type Guards = std::collections::HashMap<usize, Guarding>;

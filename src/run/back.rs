@@ -275,6 +275,10 @@ impl RunState {
     }
 
     fn end_of_rollback(&self, rollback: &RollbackState) -> Decision {
+        if self.watches() {
+            // they are ended first
+            return Decision::none();
+        }
         let wanted = self.snapshots.contains_key(&Moment::Before) && !rollback.items.is_empty();
         match self.snapshots.get(&Moment::Restored) {
             None if wanted => {

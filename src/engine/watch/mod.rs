@@ -9,6 +9,7 @@ mod look;
 pub(super) mod numbers;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -194,7 +195,13 @@ impl Watcher {
     }
 
     /// A guard: looks until it is told to stop, and hands on what is to be kept.
-    pub(super) async fn guard(mut self, round: u32, at: usize, tell: impl Fn(InputKind)) {
+    pub(super) async fn guard(
+        mut self,
+        round: u32,
+        at: usize,
+        live: Arc<Mutex<Tally>>,
+        tell: impl Fn(InputKind),
+    ) {
         let mut due = Instant::now() + self.first();
         let mut missed = 0;
         loop {
@@ -204,6 +211,9 @@ impl Watcher {
             let Some(sample) = self.look(missed).await else {
                 return;
             };
+            live.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone_from(&self.tally);
             let broken = watch::verdict(&self.rule, &self.tally, 0).is_some();
             let ends = broken && !std::mem::replace(&mut self.told, broken);
             if self.keeps(&sample, ends) {

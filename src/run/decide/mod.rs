@@ -184,11 +184,17 @@ impl RunState {
         })
     }
 
-    /// What follows from the state as it is: one thing at a time.
+    /// What follows from the state as it is: one thing at a time. Guards come last, so that one over two
+    /// phases sees no end between them.
     fn follow(&self, now: i64) -> Decision {
-        if let Some(tended) = self.tend_guards() {
-            return tended;
+        let next = self.goes_on_to(now);
+        match next.events.is_empty() && next.effects.is_empty() {
+            true => self.tend_guards().unwrap_or(next),
+            false => next,
         }
+    }
+
+    fn goes_on_to(&self, now: i64) -> Decision {
         match self.status {
             RunStatus::Running if self.goes_on() => self
                 .turn_back()
