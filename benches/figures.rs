@@ -38,7 +38,7 @@ fn main() {
         "{:<58} {:>10} {:>8} {:>8}",
         "what", "measured", "ratio", "aim"
     );
-    let parts: [(&str, Part); 9] = [
+    let parts: [(&str, Part); 10] = [
         ("chain", chain),
         ("inside", inside),
         ("resume", resume),
@@ -48,6 +48,7 @@ fn main() {
         ("small", small),
         ("memory", memory),
         ("report", report),
+        ("guards", guards),
     ];
     for (name, part) in parts {
         if name.contains(&filter) {
@@ -479,4 +480,65 @@ fn memory(dir: &Path) {
         None,
         "4 kB",
     );
+}
+
+/// How long guards are watched for their cost.
+const WATCHED_S: u64 = 20;
+
+/// Fifty guards, each of which reads a Redis every second, beside the same run without them.
+fn guards(dir: &Path) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    drop(listener);
+    let mut server = Command::new("redis-server")
+        .args([
+            "--port",
+            &port,
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+        ])
+        .arg(dir)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(15);
+    while std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
+        assert!(Instant::now() < until, "redis-server did not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let cost = |count: usize| {
+        let mut text = format!(
+            "runbook: guarded\ntargets: {{ cache: {{ redis: \"redis://127.0.0.1:{port}\" }} }}\n"
+        );
+        if count > 0 {
+            text.push_str("guards:\n");
+        }
+        for n in 0..count {
+            let _ = writeln!(
+                text,
+                "  g{n}: {{ during: [p], redis.stats: {{}}, target: cache, expect: result.used_memory > 0, every: 1s, then: pause }}"
+            );
+        }
+        let _ = writeln!(
+            text,
+            "phases: {{ p: {{ steps: [{{ wait: {WATCHED_S}s }}] }} }}"
+        );
+        let path = write(dir, &format!("guards-{count}.yaml"), &text);
+        let (wall, cpu) = timed(|| ferry(dir, &["run", &path, "--yes"]));
+        cpu.as_secs_f64() / wall.as_secs_f64()
+    };
+    let (without, with) = (cost(0), cost(50));
+    let share = with - without;
+    let measured = format!("{:.1} %", share * 100.0);
+    row(
+        "50 guards at 1 s each: share of one core",
+        &measured,
+        Some(share),
+        "0.05",
+    );
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

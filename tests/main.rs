@@ -12,6 +12,7 @@ mod action_sql;
 mod architecture;
 mod check;
 mod checks;
+mod checks_servers;
 mod children;
 mod comms;
 mod demo_app;

@@ -15,7 +15,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::talk::{self, Talk};
 use crate::engine::Subscriber;
 use crate::engine::mail::Said;
-use crate::event::{Event, EventKind, OperatorEvent, Order, RunStatus, StepEvent};
+use crate::event::{
+    Event, EventKind, OperatorEvent, Order, Parking, Question, RunStatus, StepEvent,
+};
 use crate::front::progress::Shown;
 use crate::front::prompt::Sheet;
 use crate::front::{Look, Plain, Progress};
@@ -138,10 +140,31 @@ impl Desk {
         self.counter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is asked now. A run that a guard holds stands still, and asks whether it goes on.
+    fn asked(&self) -> Vec<Asked> {
+        if self.open() {
+            return self.view.asked.clone();
+        }
+        let held = self.view.status == RunStatus::Waiting
+            && matches!(self.view.parked.last(), Some((_, Parking::Held)));
+        let by = self.view.held_by().filter(|_| held);
+        by.map(|(guard, said)| Asked {
+            step: guard.name.clone(),
+            question: Question::Held,
+            why: said.why.clone(),
+            evidence: said.evidence.clone(),
+            at: self.view.parked.last().map_or(0, |(at, _)| *at),
+            brief: None,
+            nonce: String::new(),
+            votes: Vec::new(),
+        })
+        .into_iter()
+        .collect()
+    }
+
     /// The question to ask now: what holds everything first; a gate only once nothing else goes on.
-    fn wanted(&self) -> Option<&Asked> {
-        let open = self.open();
-        let mut asked = self.view.asked.iter().filter(|_| open);
+    fn wanted<'a>(&self, asked: &'a [Asked]) -> Option<&'a Asked> {
+        let mut asked = asked.iter();
         let holding = asked.clone().find(|one| one.question.holds());
         let at_work = |step: &crate::view::StepView| {
             step.status.in_flight() && step.status != crate::view::StepStatus::AtGate
@@ -152,12 +175,13 @@ impl Desk {
 
     /// Asks what is to be asked, or takes a question back that is not asked any more.
     fn attend(&mut self, events: &[Event]) {
-        let wanted = self.wanted();
+        let all = self.asked();
+        let wanted = self.wanted(&all);
         let holds = wanted.is_some_and(|one| one.question.holds());
         let sheet = wanted.map(|one| Box::new(Sheet::of(&self.view, one, &self.troubles)));
         let open = |id: &Id| {
             let asked = |one: &Asked| one.step == id.0 && one.at == id.1;
-            self.open() && self.view.asked.iter().any(asked)
+            all.iter().any(asked)
         };
         let mut counter = self.lock();
         let state = counter.state.clone();

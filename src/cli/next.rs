@@ -84,6 +84,7 @@ pub(super) fn answer(view: &RunView, asked: &Asked) -> String {
             "ferry answer {run} {step} proceed --code {} --reason '...'",
             crate::plan::short_code(run, &view.header.digest)
         ),
+        Question::Held => format!("ferry resume {run} --reason '...'"),
         Question::Approval => format!("ferry approve {run} {step} --as {by} --comment '...'"),
         Question::Manual => format!("ferry confirm {run} {step} --as {by} --all"),
         Question::Start => {

@@ -37,6 +37,9 @@ pub(super) struct ResumeArgs {
     /// Go on in the background, and come back as soon as that has begun
     #[arg(long, conflicts_with = "guided")]
     detach: bool,
+    /// Why, for the record: where a guard holds the run, going on is a waiver
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 /// Go back: take back what a run changed, or go on with taking it back
@@ -123,7 +126,7 @@ pub(super) fn carry_on(
     go(
         &args.on,
         state_dir,
-        (Order::Resume, None),
+        (Order::Resume, args.reason.clone()),
         attendance,
         behind,
     )

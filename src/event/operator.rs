@@ -198,6 +198,9 @@ pub enum Question {
     Manual,
     /// People have to agree.
     Approval,
+    /// Whether to go on although a guard does not hold, or cannot tell. It is never asked about a step:
+    /// orders to go on, or back, answer it.
+    Held,
 }
 
 impl Question {
@@ -215,6 +218,7 @@ impl Question {
             Self::Failure => "it failed: what now?",
             Self::Manual => "to be done by hand",
             Self::Approval => "to be approved",
+            Self::Held => "go on although the guard does not hold?",
         }
     }
 
@@ -238,6 +242,7 @@ impl Question {
             ],
             Self::Failure => &[Answer::Retry, Answer::Skip, Answer::Rollback, Answer::Abort],
             Self::Manual => &[Answer::Skip, Answer::Rollback, Answer::Abort],
+            Self::Held => &[],
             // who may decide rejects; nobody passes over it
             Self::Approval => &[Answer::Rollback, Answer::Abort],
         }

@@ -57,6 +57,10 @@ fn plan(shape: &Shape) -> Arc<Plan> {
             true => "result.exit_code == baseline.result.exit_code",
             false => "result.exit_code == 0",
         };
+        let interrupt = match then {
+            "rollback" => format!("\n    interrupt: {interrupt}"),
+            _ => String::new(),
+        };
         let downtime = if *downtime {
             "\n    measures: downtime"
         } else {
@@ -64,10 +68,10 @@ fn plan(shape: &Shape) -> Arc<Plan> {
         };
         let _ = writeln!(
             text,
-            "  g{at}:\n    during: [p{phase}]\n    shell: 'true'\n    read_only: true\n    expect: {expect}\n    every: 1s\n    consecutive_failures: 2\n    then: {then}\n    interrupt: {interrupt}{downtime}"
+            "  g{at}:\n    during: [p{phase}]\n    shell: 'true'\n    read_only: true\n    expect: {expect}\n    every: 1s\n    consecutive_failures: 2\n    then: {then}{interrupt}{downtime}"
         );
     }
-    if shape.decide {
+    if shape.decide && shape.phases[0].contains(&0) {
         text += "rollback: { decide_within: { after: p0, for: 10ms } }\n";
     }
     text += "phases:\n";

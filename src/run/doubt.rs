@@ -37,7 +37,10 @@ impl RunState {
                 match question {
                     Question::InDoubt => self.set_unknown(key, StepStatus::Asked),
                     Question::Manual | Question::Approval => self.at_gate(key, nonce, at),
-                    Question::PointOfNoReturn | Question::Start | Question::Failure => {}
+                    Question::PointOfNoReturn
+                    | Question::Start
+                    | Question::Failure
+                    | Question::Held => {}
                 }
             }
             StepEvent::Accepted { .. } => {

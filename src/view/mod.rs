@@ -101,6 +101,8 @@ pub struct RunView {
     /// The event by which a step that changes something started first.
     pub changed_seq: Option<u64>,
     waived: Vec<Waiver>,
+    /// Orders to go on although a guard held the run: the event, and the guard.
+    holds: Vec<(u64, String)>,
     lean: bool,
     index: HashMap<String, usize>,
 }

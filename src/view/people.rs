@@ -65,6 +65,9 @@ impl RunView {
             OperatorEvent::Refused { by, order, why } => (by, order, None, Some(why.clone())),
         };
         if refused.is_none() {
+            if let (Order::Resume, Some((guard, _))) = (order, self.held_by()) {
+                self.holds.push((self.last_seq, guard.name.clone()));
+            }
             self.take_order(order);
         }
         self.orders.push(Ordered {

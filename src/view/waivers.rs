@@ -80,6 +80,10 @@ impl RunView {
                 Order::Jump { to } => ("steps left out, to go on at", to.clone()),
                 Order::Cancel { no_rollback: true } => ("not rolled back", String::new()),
                 Order::Close => ("closed", String::new()),
+                Order::Resume => match self.holds.iter().find(|(seq, _)| *seq == one.seq) {
+                    Some((_, guard)) => ("went on although a guard did not hold", guard.clone()),
+                    None => continue,
+                },
                 _ => continue,
             };
             all.push(Waiver {

@@ -109,6 +109,10 @@ impl Sheet {
             Question::Failure => (Tone::Bad, format!("{step} failed")),
             Question::Manual => (Tone::Odd, format!("by hand: {step}")),
             Question::Approval => (Tone::Odd, format!("to be approved: {step}")),
+            Question::Held => (
+                Tone::Bad,
+                format!("held by guard `{}`: {}", self.step, asked.why),
+            ),
             Question::InDoubt => (
                 Tone::Odd,
                 format!(
@@ -161,6 +165,21 @@ impl Sheet {
                     }
                 }
                 fact("does", brief.does.clone());
+            }
+            Question::Held => {
+                for one in asked
+                    .evidence
+                    .iter()
+                    .filter(|one| one.verdict != Verdict::Pass)
+                {
+                    fact("expected", one.expression.clone());
+                    fact("observed", observed(one));
+                }
+                let now = view.check(&asked.step).and_then(|check| check.last());
+                fact(
+                    "last look",
+                    now.map(|look| look.verdict.to_string()).unwrap_or_default(),
+                );
             }
             Question::Start | Question::PointOfNoReturn | Question::InDoubt => {
                 fact("does", brief.does.clone());
@@ -274,6 +293,10 @@ impl Sheet {
                 ("s", "skip (with a reason, a waiver)"),
             ],
             Question::Approval => vec![("a", "approve"), ("x", "reject: the run goes back")],
+            Question::Held => vec![(
+                "c",
+                "continue, and look at the guard afresh (with a reason, a waiver)",
+            )],
             Question::InDoubt => vec![
                 ("done", "it took effect, and counts as done"),
                 ("not-done", "it did not: do it"),
@@ -337,6 +360,12 @@ impl Sheet {
                 "a" | "approve" => Some(Choice::Vote(true)),
                 "x" | "reject" => Some(Choice::Vote(false)),
                 "r" | "rollback" => Some(Choice::Reasoned(answer(Answer::Rollback))),
+                _ => None,
+            },
+            Question::Held => match typed.as_str() {
+                "c" | "continue" => Some(Choice::Reasoned(Order::Resume)),
+                "r" | "rollback" => Some(Choice::Reasoned(Order::Rollback)),
+                "x" | "abort" => Some(Choice::Reasoned(Order::Abort)),
                 _ => None,
             },
             Question::Start | Question::Failure | Question::Manual => {
