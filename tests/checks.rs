@@ -796,3 +796,205 @@ fn each_item_of_a_fan_is_watched_by_itself() {
     assert_eq!(ran.ledger(), ["a", "a", "b", "b"]);
     assert_eq!(judgement(&ran, "look[1]").why, "all 2 looks passed");
 }
+
+#[test]
+fn what_is_from_before_the_first_change_is_not_read_again_after_it() {
+    let going = Ferry::new()
+        .file("value", "10")
+        .runbook(
+            "
+            runbook: before
+            phases:
+              work:
+                steps:
+                  - { id: change, shell: 'printf 1000000000 > value; echo change >> ledger', undo: none }
+                  - { id: wait, shell: 'while [ ! -e go ]; do sleep 0.02; done', idempotent: true, undo: none }
+                  - { id: compare, file.stat: value, expect: result.bytes <= 2 * baseline.result.bytes, baseline: { samples: 1 } }
+            ",
+        )
+        .start();
+    going.until("ledger", "change");
+    let dir = going.shared();
+    again(&dir, &["cancel", "--no-rollback"]);
+    let _ = going.wait();
+    std::fs::write(dir.path().join("go"), "").unwrap();
+    let ran = again(&dir, &["resume"]);
+    assert!(
+        ran.failed("compare")
+            .message
+            .contains("baseline.result.bytes"),
+        "{}",
+        ran.all()
+    );
+}
+
+#[test]
+fn that_it_cannot_tell_does_not_silence_that_it_does_not_hold() {
+    let going = guarded("rollback", "when_blind: notify\nconsecutive_errors: 1").start();
+    going.until("ledger", "long");
+    set(going.directory(), "not a number");
+    going.until_event("check.judged low error notify");
+    set(going.directory(), "10");
+    going.until_event("check.judged low fail rollback");
+    let_go(&going);
+    assert_eq!(going.wait().code(11).ledger(), ["change", "long", "undo"]);
+}
+
+#[test]
+fn a_hold_gives_way_to_a_guard_that_goes_back() {
+    let going = Ferry::new()
+        .file("value", "1")
+        .runbook(
+            "
+            runbook: two
+            guards:
+              holds: { during: [work], shell: cat value, read_only: true, expect: int(result.stdout) < 10, every: 100ms, then: pause }
+              back: { during: [work], shell: cat value, read_only: true, expect: int(result.stdout) < 20, every: 100ms, then: rollback }
+            phases:
+              work:
+                steps:
+                  - { id: change, shell: echo change >> ledger, undo: [{ shell: echo undo >> ledger }] }
+                  - { id: long, shell: 'echo long >> ledger; while [ ! -e go ]; do sleep 0.02; done', idempotent: true, undo: none }
+                  - { id: last, shell: echo last >> ledger, undo: none }
+            ",
+        )
+        .args(["--wait"])
+        .start();
+    going.until("ledger", "long");
+    set(going.directory(), "10");
+    going.until_event("check.judged holds fail pause");
+    let_go(&going);
+    going.until_event("run.parked held");
+    set(going.directory(), "20");
+    let ran = going.wait().code(11);
+    assert_eq!(ran.ledger(), ["change", "long", "undo"]);
+}
+
+#[test]
+fn a_guard_that_comes_to_no_rest_does_not_keep_the_run_for_ever() {
+    let flips = "
+        runbook: flips
+        guards:
+          flips:
+            during: [work]
+            shell: echo x >> looks; [ $(($(wc -l < looks) % 2)) = 0 ] && echo 20 || echo no
+            read_only: true
+            expect: int(result.stdout) < 10
+            every: 100ms
+            consecutive_failures: 3
+            then: THEN
+        phases:
+          work: { steps: [{ id: change, shell: echo change >> ledger, undo: [{ shell: echo undo >> ledger }] }] }
+        ";
+    let ran = Ferry::new()
+        .runbook(&flips.replace("THEN", "rollback"))
+        .run()
+        .code(11);
+    assert_eq!(ran.ledger(), ["change", "undo"]);
+    // one that only tells keeps nobody
+    let ran = Ferry::new()
+        .runbook(&flips.replace("THEN", "notify"))
+        .run()
+        .success();
+    assert_eq!(ran.ledger(), ["change"]);
+}
+
+#[test]
+fn a_guard_waits_for_what_it_compares_with() {
+    let ran = Ferry::new()
+        .file("value", "100")
+        .runbook(
+            "
+            runbook: compared
+            guards:
+              grows:
+                during: [work]
+                file.stat: value
+                expect: result.bytes <= 4 * baseline.result.bytes
+                every: 100ms
+                then: rollback
+            phases:
+              work:
+                steps:
+                  - { id: read, shell: cat value; sleep 0.3, read_only: true }
+                  - { id: change, shell: printf 1234567890 > value, undo: none }
+                  - { id: rest, shell: sleep 0.5, undo: none }
+            ",
+        )
+        .run()
+        .success();
+    let end = judgement(&ran, "grows");
+    assert_eq!((end.verdict, end.tally.inconclusive), (Verdict::Pass, 0));
+}
+
+#[test]
+fn time_that_nobody_watched_is_neither_a_pass_nor_a_fail() {
+    // the time to get there passed while nobody looked
+    let rule = "{ every: 200ms, within: 2s }";
+    let going = watching(rule, LOW).file("value", "10").start();
+    going.until("looks", "look\nlook");
+    going.signal(Signal::SIGKILL);
+    let dir = going.shared();
+    let _ = going.wait();
+    std::thread::sleep(Duration::from_secs(3));
+    set(dir.path(), "1");
+    let ran = again(&dir, &["resume"]).code(13);
+    assert_eq!(judgement(&ran, "look").verdict, Verdict::Inconclusive);
+    // a band is not judged by what is there long after it
+    let band = "bands:\n  - { from: 0s, expect: int(result.stdout) >= 1 }\n  - { from: 2s, expect: int(result.stdout) >= 5 }";
+    let going = watching("{ every: 100ms, for: 2s, coverage: 0.1 }", band).start();
+    going.until("looks", "look\nlook\nlook\nlook\nlook\nlook\nlook\nlook");
+    going.signal(Signal::SIGKILL);
+    let dir = going.shared();
+    let _ = going.wait();
+    std::thread::sleep(Duration::from_secs(4));
+    set(dir.path(), "7");
+    let ran = again(&dir, &["resume"]).code(13);
+    assert_eq!(judgement(&ran, "look").verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_slow_probe_is_no_gap_and_the_last_look_counts() {
+    let ran = Ferry::new()
+        .steps(
+            "
+            - id: slow
+              shell: sleep 0.4; echo 1
+              read_only: true
+              watch: { every: 100ms, within: 20s, consecutive_successes: 2 }
+              expect: int(result.stdout) == 1
+            - id: at-the-end
+              shell: echo x >> looks; wc -l < looks
+              read_only: true
+              watch: { every: 1s, within: 1s }
+              expect: int(trim(result.stdout)) == 2
+            ",
+        )
+        .run()
+        .success();
+    assert_eq!(judgement(&ran, "slow").tally.missed, 0);
+    assert_eq!(judgement(&ran, "at-the-end").tally.looks, 2);
+}
+
+#[test]
+fn who_cancels_goes_back_also_behind_the_decision_point() {
+    let going = Ferry::new()
+        .runbook(
+            "
+            runbook: deciding
+            rollback: { decide_within: { after: deploy, for: 100ms } }
+            phases:
+              deploy:
+                steps: [{ id: change, shell: echo change >> ledger, undo: [{ shell: echo undo >> ledger }] }]
+              after:
+                needs: [deploy]
+                steps: [{ id: settle, wait: 30s }]
+            ",
+        )
+        .start();
+    going.until_event("step.started settle");
+    std::thread::sleep(Duration::from_millis(400));
+    again(&going.shared(), &["cancel", "--reason", "enough"]);
+    let ran = going.wait().code(21);
+    assert_eq!(ran.ledger(), ["change", "undo"]);
+}

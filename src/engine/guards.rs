@@ -47,10 +47,22 @@ impl Executor {
         let inputs = self.inputs.clone();
         let live = Arc::new(Mutex::new(watcher.tally.clone()));
         let told = Arc::clone(&live);
-        tokio::spawn(watcher.guard(round, at, told, move |input| {
+        let blind = guard.rule.consecutive_errors + 1;
+        tokio::spawn(async move {
             // the dispatcher is gone only when the run is over
-            let _ = inputs.send(input);
-        }));
+            let tell = |input| {
+                let _ = inputs.send(input);
+            };
+            let watching = watcher.guard(round, at, Arc::clone(&told), tell);
+            let watching = std::panic::AssertUnwindSafe(watching);
+            if futures_util::FutureExt::catch_unwind(watching)
+                .await
+                .is_err()
+            {
+                let known = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let _ = inputs.send(gone(at, round, known, blind));
+            }
+        });
         let guarding = Guarding { stop: sender, live };
         self.guards.insert(at, guarding);
     }
@@ -161,6 +173,36 @@ impl Executor {
             keeps: false,
             captures: false,
         }
+    }
+}
+
+/// A guard whose watcher ferry itself broke: it cannot tell any more.
+fn gone(guard: usize, round: u32, mut tally: Tally, blind: u64) -> InputKind {
+    let at = super::clock::now_ms();
+    let failure = super::executor::panicked(crate::event::Outcome::NotApplied);
+    let sample = crate::event::Sample {
+        nth: tally.looks + 1,
+        at,
+        elapsed_ms: tally.elapsed_ms,
+        took_ms: 0,
+        verdict: crate::expr::Verdict::Error,
+        values: std::collections::BTreeMap::new(),
+        evidence: Vec::new(),
+        warnings: Vec::new(),
+        failure: Some(failure.message),
+        band: None,
+        early: false,
+        excused: false,
+        missed: 0,
+        clock_jump_ms: 0,
+    };
+    run::watch::take(&mut tally, &sample);
+    tally.error_row = blind;
+    InputKind::GuardLooked {
+        guard,
+        round,
+        sample: Box::new(sample),
+        tally: Box::new(tally),
     }
 }
 

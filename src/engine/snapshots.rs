@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::job::{Job, READING_TIMEOUT};
 use super::judge;
 use super::watch::numbers::medians;
+use crate::action::Stop;
 use crate::event::{Failure, MEASURED, Moment, SnapshotTaken};
 use crate::plan::{Baseline, hex};
 use crate::runbook::Sp;
@@ -63,13 +64,23 @@ pub(super) async fn baseline(mut job: Job, baseline: Baseline) -> SnapshotTaken 
         if readings.len() >= def.samples as usize {
             break None;
         }
-        tokio::time::sleep(def.every).await;
+        let mut stop = job.stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep(def.every) => {}
+            _ = stop.above(Stop::No) => break Some(stopped()),
+        }
     };
     let kept = match failure {
         Some(failure) => Err(failure),
         None => {
             let dir = job.shared.run_dir.join("snapshots").join("baseline");
-            keep(&dir, &name, Moment::Baseline, &medians(readings))
+            let medians = medians(readings);
+            match judge::size(&medians) {
+                size if size > INLINE => Err(missing(format!(
+                    "it has {size} bytes, and {INLINE} are kept to be compared with"
+                ))),
+                _ => keep(&dir, &name, Moment::Baseline, &medians),
+            }
         }
     };
     kept.unwrap_or_else(|failure| SnapshotTaken {
@@ -194,6 +205,13 @@ pub(super) async fn equals(
         compared.insert(name.clone(), Value::from(differences));
     }
     Ok(Value::Object(compared))
+}
+
+fn stopped() -> Failure {
+    Failure {
+        cause: crate::event::Cause::Stopped,
+        ..missing("reading it was stopped".into())
+    }
 }
 
 fn missing(message: String) -> Failure {

@@ -271,6 +271,9 @@ pub struct Tally {
     /// Time bands that some look was judged by, from 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bands: Vec<usize>,
+    /// Those in which some look passed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bands_passed: Vec<usize>,
 }
 
 impl Tally {

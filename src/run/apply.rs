@@ -17,7 +17,7 @@ impl RunState {
     /// what the plan does not have is taken as not said.
     pub fn apply(&mut self, event: &EventKind, at: i64) {
         if !matches!(event, EventKind::Check(_) | EventKind::Operator(_)) {
-            self.latest = at;
+            self.moved += 1;
         }
         match event {
             EventKind::Run(event) => self.apply_run(event, at),
@@ -26,6 +26,10 @@ impl RunState {
             EventKind::Rollback(event) => self.apply_rollback(event, at),
             EventKind::Check(event) => self.apply_check(event, at),
             EventKind::Operator(event) => self.apply_operator(event),
+        }
+        if !matches!(event, EventKind::Operator(_)) {
+            // people may order what no engine is there to take
+            self.known_until = self.known_until.max(at);
         }
     }
 

@@ -18,6 +18,8 @@ pub struct CheckState {
     pub tally: Tally,
     /// Whether it is to be looked at.
     pub active: bool,
+    /// How much had happened beside checks at its last look that is known.
+    pub seen: u64,
     /// Whether this engine looks at it.
     pub live: bool,
     /// Whether its rule came to a verdict, and what followed.
@@ -61,9 +63,15 @@ impl RunState {
                 sample,
                 tally,
             } => {
-                let wanted = self.trends_of(check);
+                let (wanted, moved) = (self.trends_of(check), self.moved);
                 if let Some(state) = self.checks.get_mut(check) {
                     state.tally = (**tally).clone();
+                    state.seen = moved;
+                    let told = matches!(state.judged, Some((_, Some(Then::Notify))));
+                    if told && sample.verdict == Verdict::Pass {
+                        // it only tells, and is armed again
+                        state.judged = None;
+                    }
                     keep_series(&mut state.series, &wanted, sample);
                 }
             }

@@ -45,7 +45,7 @@ impl RunState {
     }
 
     /// Guards that are to be looked at from now on, or no more: one of them at a time.
-    pub(super) fn tend_guards(&self) -> Option<Decision> {
+    pub(super) fn tend_guards(&self, now: i64) -> Option<Decision> {
         let on_its_way = matches!(
             self.status,
             RunStatus::Running | RunStatus::Cancelling | RunStatus::RollingBack
@@ -59,8 +59,11 @@ impl RunState {
             let state = self.checks.get(guard.name.as_str());
             let active = state.is_some_and(|state| state.active);
             match (self.wants(guard), active) {
-                (true, false) => Some(self.begin_guard(at, guard)),
-                (false, true) => self.end_guard(at, guard),
+                (true, false) => match self.reads_before(guard) {
+                    Some(first) => first,
+                    None => Some(self.begin_guard(at, guard)),
+                },
+                (false, true) => self.end_guard(at, guard, now),
                 _ => None,
             }
         })
@@ -97,17 +100,38 @@ impl RunState {
         .with(Effect::Watch { guard: at })
     }
 
-    fn end_guard(&self, at: usize, guard: &Guard) -> Option<Decision> {
+    /// When the last of its phases ended, in milliseconds since the Unix epoch.
+    fn phases_over_since(&self, guard: &Guard) -> Option<i64> {
+        let phases = guard.during.iter();
+        let at = phases.filter_map(|name| self.plan.runbook.phase_index(name));
+        at.filter_map(|at| self.phases[at].ended_at).max()
+    }
+
+    fn end_guard(&self, at: usize, guard: &Guard, now: i64) -> Option<Decision> {
         let state = self.checks.get(guard.name.as_str())?;
         let forward = self.status == RunStatus::Running && self.failure.is_none();
         let tally = &state.tally;
         let row = tally.failed_row + tally.inconclusive_row + tally.error_row;
-        if forward && state.judged.is_none() && (tally.looks == 0 || row > 0) {
-            // its phases were shorter than its first look, or it is failing just now: it is looked at
-            // until it passes or breaks, because an end proves nothing
+        if forward && state.judged.is_none() && tally.looks == 0 {
+            // its phases were shorter than its first look: a guard that saw nothing proves nothing
             return None;
         }
-        if guard.downtime && tally.failing_since.is_some() && tally.last_at < self.latest {
+        if forward && state.judged.is_none() && row > 0 && guard.then != Then::Notify {
+            // it is failing just now, and an end proves nothing: it is looked at until it passes or
+            // breaks, for as long as its limits would take twice over
+            let over = self
+                .phases_over_since(guard)
+                .is_some_and(|since| now - since > patience(&guard.rule));
+            let (verdict, why) = match tally.failed_row + tally.failed {
+                0 => (Verdict::Error, "its phases are over, and it cannot tell"),
+                _ => (
+                    Verdict::Fail,
+                    "its phases are over, and it does not come to rest",
+                ),
+            };
+            return over.then(|| self.broken(guard, verdict, why.into(), None, tally, now));
+        }
+        if guard.downtime && tally.failing_since.is_some() && state.seen < self.moved {
             // whether it is up again is looked at once more, after everything else
             return None;
         }
@@ -153,37 +177,55 @@ impl RunState {
             return Decision::none();
         }
         let decision = Decision::event(CheckEvent::Looked {
-            check: name.clone(),
+            check: name,
             sample: Box::new(sample.clone()),
             tally: Box::new(tally.clone()),
         });
-        match state.judged {
-            None => {}
-            // one that only tells is armed again by a look that passes
-            Some((_, Some(Then::Notify))) if sample.verdict == Verdict::Pass => {
-                let mut decision = decision;
-                decision.append(self.begin_guard(at, guard));
-                return decision;
-            }
-            Some(_) => return decision,
-        }
-        let Some((verdict, why)) = watch::verdict(&guard.rule, tally, 0) else {
+        // a look that passes breaks nothing; of one that only tells, it is armed again by it
+        let Some((verdict, why)) =
+            watch::verdict(&guard.rule, tally, 0).filter(|_| sample.verdict != Verdict::Pass)
+        else {
             return decision;
         };
+        match state.judged {
+            None => {}
+            // that it could not tell was told; that it does not hold is another thing
+            Some((told, Some(Then::Notify)))
+                if told != Verdict::Fail && verdict == Verdict::Fail => {}
+            Some(_) => return decision,
+        }
+        let mut decision = decision;
+        decision.append(self.broken(guard, verdict, why, Some(sample), tally, now));
+        decision
+    }
+
+    /// A guard came to a verdict: its consequence.
+    fn broken(
+        &self,
+        guard: &Guard,
+        verdict: Verdict,
+        why: String,
+        sample: Option<&Sample>,
+        tally: &Tally,
+        now: i64,
+    ) -> Decision {
         let then = self.consequence(guard, verdict, now);
-        let seen = sample.evidence.iter().find_map(|one| one.reason.clone());
-        let seen = seen.or_else(|| sample.failure.clone());
+        let evidence = sample
+            .map(|sample| sample.evidence.clone())
+            .unwrap_or_default();
+        let seen = evidence.iter().find_map(|one| one.reason.clone());
+        let seen = seen.or_else(|| sample.and_then(|sample| sample.failure.clone()));
         let judged = CheckEvent::Judged {
-            check: name,
+            check: guard.name.value.clone(),
             judgement: Box::new(Judgement {
                 verdict,
                 why: why.clone(),
                 tally: tally.clone(),
-                evidence: sample.evidence.clone(),
+                evidence,
                 then,
             }),
         };
-        let decision = decision.and(judged);
+        let decision = Decision::event(judged);
         match then {
             Some(Then::Rollback) => {
                 let failure = self.guard_failure(guard, &why, seen.as_deref());
@@ -205,10 +247,14 @@ impl RunState {
     /// What follows from a verdict of a guard as things stand; nothing, once the run goes back or is
     /// being stopped.
     fn consequence(&self, guard: &Guard, verdict: Verdict, now: i64) -> Option<Then> {
-        let forward = self.status == RunStatus::Running
-            && self.failure.is_none()
-            && !self.orders.cancelled
-            && !self.orders.aborting;
+        // one that another guard holds may still have to go back
+        let on = match self.status {
+            RunStatus::Running => true,
+            RunStatus::Waiting => self.stopping == Some(Parking::Held),
+            _ => false,
+        };
+        let forward =
+            on && self.failure.is_none() && !self.orders.cancelled && !self.orders.aborting;
         let then = match verdict {
             Verdict::Fail => guard.then,
             _ => guard.when_blind,
@@ -244,7 +290,7 @@ impl RunState {
         let open = self.checks.get(&name).filter(|state| state.is_open());
         Some(match open {
             Some(state) => CheckEvent::GoesOn {
-                missed: missed(&def.rule, state, now),
+                missed: missed(&def.rule, state, 0, now),
                 check: name,
             },
             None => CheckEvent::Began {
@@ -288,6 +334,10 @@ impl RunState {
     /// held the run, because somebody goes on with it. `taken_up`: by an engine that only begins.
     pub(super) fn watch_again(&self, taken_up: bool, now: i64) -> Decision {
         let mut decision = Decision::none();
+        let known_until = match taken_up {
+            true => self.known_until,
+            false => self.gap_from,
+        };
         for (at, guard) in self.plan.runbook.guards.iter().enumerate() {
             let state = self.checks.get(guard.name.as_str());
             let Some(state) = state.filter(|state| state.active) else {
@@ -299,7 +349,7 @@ impl RunState {
             } else if taken_up || !state.live {
                 let goes_on = CheckEvent::GoesOn {
                     check: guard.name.value.clone(),
-                    missed: missed(&guard.rule, state, now),
+                    missed: missed(&guard.rule, state, known_until, now),
                 };
                 decision.append(Decision::event(goes_on).with(Effect::Watch { guard: at }));
             }
@@ -309,10 +359,11 @@ impl RunState {
 }
 
 /// Looks that were due since the last that is known, up to the end of the watch.
-fn missed(rule: &Rule, state: &CheckState, now: i64) -> u64 {
+fn missed(rule: &Rule, state: &CheckState, known_until: i64, now: i64) -> u64 {
     let from = match state.tally.last_at {
         0 => state.began_at,
-        last => last,
+        // looks that passed as before need not be kept: somebody was there up to then
+        last => last.max(known_until),
     };
     let end = match rule.length {
         Length::For(length) | Length::Within(length) => {
@@ -330,4 +381,16 @@ fn missed(rule: &Rule, state: &CheckState, now: i64) -> u64 {
 
 fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 2)
+}
+
+/// How long a guard may go on failing behind its phases before that counts as its end, in milliseconds.
+fn patience(rule: &Rule) -> i64 {
+    let rows = [
+        rule.consecutive_failures.unwrap_or(1),
+        rule.inconclusive_limit + 1,
+        rule.consecutive_errors + 1,
+    ];
+    let looks = rows.into_iter().max().unwrap_or(1).saturating_mul(2);
+    let looks = u32::try_from(looks).unwrap_or(u32::MAX);
+    millis(rule.every.saturating_mul(looks))
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::guide::Guide;
 use super::parts::SnapshotState;
 use super::state::RunState;
-use crate::event::{Moment, Question, RunEvent, RunStatus, SnapshotEvent};
+use crate::event::{Moment, Parking, Question, RunEvent, RunStatus, SnapshotEvent};
 
 impl RunState {
     /// That somebody let a step cross the point of no return dies when the run stops or fails.
@@ -31,6 +31,7 @@ impl RunState {
                 ..
             } => {
                 self.operators.insert(by.clone());
+                self.gap_from = self.known_until;
                 self.checks
                     .values_mut()
                     .for_each(|check| check.live = false);
@@ -56,6 +57,13 @@ impl RunState {
             RunEvent::Failed(failure) => {
                 self.failure.get_or_insert_with(|| failure.clone());
                 self.failed_at.get_or_insert(at);
+                if self.stopping == Some(Parking::Held) {
+                    // a hold waits for people, and a failure does not
+                    self.stopping = None;
+                    if self.status == RunStatus::Waiting {
+                        self.status = RunStatus::Running;
+                    }
+                }
                 self.forget_crossings();
             }
             RunEvent::Stopping { reason } => self.stopping = Some(*reason),

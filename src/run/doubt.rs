@@ -235,7 +235,9 @@ impl RunState {
         if self.rollback.is_none() && !self.goes_back_again() {
             self.orders.cancelled = false;
             self.orders.keep = false;
-            if self.failure.as_ref().is_some_and(of_snapshots) {
+            // what is from before the first change is read again only while there was none
+            let untouched = self.changed().is_empty();
+            if untouched && self.failure.as_ref().is_some_and(of_snapshots) {
                 self.snapshots.remove(&Moment::Before);
                 self.snapshots.remove(&Moment::Baseline);
             }

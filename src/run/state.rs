@@ -72,9 +72,12 @@ pub struct RunState {
     pub(super) orders: Orders,
     /// What is watched, by name.
     pub(super) checks: HashMap<String, CheckState>,
-    /// When the last event was that is of no check and of no person, in milliseconds since the Unix
-    /// epoch.
-    pub(super) latest: i64,
+    /// When the last event was, of whatever kind, in milliseconds since the Unix epoch.
+    pub(super) known_until: i64,
+    /// The same, before the engine that is there now.
+    pub(super) gap_from: i64,
+    /// How many events there were that are of no check and of no person.
+    pub(super) moved: u64,
     /// When the way forward ended, in milliseconds since the Unix epoch.
     pub(super) failed_at: Option<i64>,
 }
@@ -153,7 +156,9 @@ impl RunState {
             orders: Orders::default(),
             checks: HashMap::new(),
             failed_at: None,
-            latest: 0,
+            moved: 0,
+            known_until: 0,
+            gap_from: 0,
             plan,
         }
     }

@@ -300,7 +300,7 @@ pub(super) fn fingerprint(state: &RunState) -> String {
         .collect();
     format!(
         "{checks:?} {:?}\n{doubts:?} {:?} {approved:?} {:?} {:?}\n{:?} {:?} {:?}\n{:?}\n{fans:?}\n{results:?}\n{captured:?}\n{:?}\n{:?} {} {} {}\n{:?}\n{snapshots:?}\n{:?}",
-        (state.failed_at, state.latest),
+        (state.failed_at, state.moved),
         state.questions,
         state.lines,
         state.orders,

@@ -236,6 +236,13 @@ impl RunView {
             }
             RunEvent::Failed(failure) => {
                 self.failure.get_or_insert_with(|| failure.clone());
+                let held = matches!(self.parked.last(), Some((_, Parking::Held)));
+                if self.stopping == Some(Parking::Held) {
+                    self.stopping = None;
+                }
+                if self.status == RunStatus::Waiting && held {
+                    self.status = RunStatus::Running;
+                }
             }
             RunEvent::Stopping { reason } => self.stopping = Some(*reason),
             RunEvent::Parked { reason } => {

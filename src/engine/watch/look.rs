@@ -1,7 +1,7 @@
 //! One look of a [`Watcher`]: read, judged, counted.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -14,6 +14,9 @@ use crate::event::{Cause, Failure, Sample};
 use crate::expr::{Expr, Verdict};
 use crate::run::{keep_series, watch};
 use crate::runbook::Sp;
+
+/// A look that is later than this after the end, and than `every`, is not of the time that was watched.
+const LATE: Duration = Duration::from_secs(1);
 
 impl Watcher {
     /// Looks once and counts it; `None`: it was stopped.
@@ -30,6 +33,12 @@ impl Watcher {
             .iter()
             .rposition(|band| band.from <= elapsed);
         let early = !self.criteria.bands.is_empty() && band.is_none();
+        // long after its end nothing can be said of a band any more
+        let late = self
+            .rule
+            .longest()
+            .is_some_and(|end| elapsed > end + self.rule.every.max(LATE));
+        let band = band.filter(|_| !late);
         let mut sample = Sample {
             nth: self.tally.looks + 1,
             at,
@@ -61,6 +70,8 @@ impl Watcher {
 
     async fn read_and_judge(&mut self, sample: &mut Sample) -> Option<()> {
         let exprs = self.exprs(sample.band);
+        // what it saw belongs to the time in which it began as well as to that in which it ended
+        let before = self.excused();
         match self.read(&exprs).await {
             Ok(result) => {
                 sample.values = numbers(&result, &self.watched);
@@ -80,6 +91,7 @@ impl Watcher {
                 sample.excused = self.excused();
             }
         }
+        sample.excused |= before && sample.verdict != Verdict::Pass;
         Some(())
     }
 

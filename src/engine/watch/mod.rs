@@ -26,6 +26,8 @@ use crate::runbook::watch::{Criteria, Length, Rule};
 
 /// A difference of the clocks beyond this between two looks is a jump.
 const JUMP_MS: i64 = 5_000;
+/// A look that takes so many times `every` is a gap.
+const SLOW: u32 = 10;
 /// Looks of a row that does not pass which are all kept.
 const ROW_KEPT: u64 = 10;
 /// Samples of one check beyond which only what cannot be left out is kept.
@@ -33,7 +35,7 @@ const MOST_KEPT: u64 = 5_000;
 /// Expectations of one look that are kept.
 const EVIDENCE: usize = 5;
 /// The least time between two samples of a guard that say nothing new.
-const GUARD_KEEPS: Duration = Duration::from_secs(60);
+const GUARD_KEEPS: Duration = Duration::from_secs(20);
 
 /// What is looked at and by what rule.
 pub(super) struct Watcher {
@@ -46,8 +48,8 @@ pub(super) struct Watcher {
     during: Vec<String>,
     /// Whether every look that does not pass is kept, because its time is measured.
     measures: bool,
-    /// Whether its verdict was told: what comes after is as any look.
-    told: bool,
+    /// The verdict that was told: what comes after is as any look, up to another verdict.
+    told: Option<Verdict>,
     pub(super) tally: Tally,
     series: BTreeMap<String, Vec<(f64, f64)>>,
     watched: Vec<String>,
@@ -58,6 +60,8 @@ pub(super) struct Watcher {
     clocks: (i64, Instant),
     /// A jump that happened while nobody looked.
     jumped: i64,
+    /// Looks that were due while the last one took its time.
+    stood_still: u64,
     kept: Option<Kept>,
     /// The last look, when it was not kept.
     unkept: Option<Box<Sample>>,
@@ -111,12 +115,13 @@ impl Watcher {
             unless,
             during,
             measures,
-            told: false,
+            told: None,
             tally,
             watched,
             began,
             clocks: (now, began),
             jumped: back.unwrap_or(0),
+            stood_still: 0,
             kept: None,
             unkept: None,
             result: None,
@@ -132,26 +137,33 @@ impl Watcher {
         self.rule.initial_delay.saturating_sub(self.before)
     }
 
-    /// The time from now to the next look, and how many were due and are not taken any more. `from`: when
-    /// the last one was due.
-    fn next(&self, due: &mut Instant) -> u64 {
-        let every = self.rule.every;
-        *due += every;
-        let mut missed = 0;
-        let now = Instant::now();
-        if *due + every <= now {
-            let behind = now.duration_since(*due).as_nanos() / every.as_nanos().max(1);
-            missed = u64::try_from(behind).unwrap_or(u64::MAX);
-            *due += every.saturating_mul(u32::try_from(behind).unwrap_or(u32::MAX));
+    /// When the next look is due. One that takes longer than `every` delays the next, and none is missed
+    /// by that.
+    fn next(&mut self, due: Instant) -> Instant {
+        let (now, every) = (Instant::now(), self.rule.every);
+        let took = now.saturating_duration_since(self.clocks.1);
+        if took >= every.saturating_mul(SLOW) {
+            // so long that it is a gap, whether the target or this machine stood still
+            let due = took.as_nanos() / every.as_nanos().max(1);
+            self.stood_still = u64::try_from(due).unwrap_or(u64::MAX) - 1;
         }
-        // the last look is taken at the very end
-        if let Length::For(end) | Length::Within(end) = self.rule.length {
-            let end = self.began + end.saturating_sub(self.before);
-            if *due > end {
-                *due = end.max(now);
+        let next = (due + every).max(now);
+        match self.rule.length {
+            // the last look is taken at the very end
+            Length::For(end) | Length::Within(end) => {
+                let end = self.began + end.saturating_sub(self.before);
+                if next > end { end.max(now) } else { next }
             }
+            Length::Count(_) | Length::Phases => next,
         }
-        missed
+    }
+
+    /// How many looks did not take place because nobody was awake when they were due, or because the one
+    /// before stood still.
+    fn slept(&mut self, due: Instant) -> u64 {
+        let late = Instant::now().saturating_duration_since(due).as_nanos();
+        let late = u64::try_from(late / self.rule.every.as_nanos().max(1)).unwrap_or(u64::MAX);
+        late.saturating_add(std::mem::take(&mut self.stood_still))
     }
 
     /// Whether a look is worth an event: it is the first, changes something, or the last one that was
@@ -203,10 +215,13 @@ impl Watcher {
         tell: impl Fn(InputKind),
     ) {
         let mut due = Instant::now() + self.first();
-        let mut missed = 0;
         loop {
             if self.wait(due).await.is_none() {
                 return;
+            }
+            let missed = self.slept(due);
+            if missed > 0 {
+                due = Instant::now();
             }
             let Some(sample) = self.look(missed).await else {
                 return;
@@ -214,8 +229,10 @@ impl Watcher {
             live.lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone_from(&self.tally);
-            let broken = watch::verdict(&self.rule, &self.tally, 0).is_some();
-            let ends = broken && !std::mem::replace(&mut self.told, broken);
+            let verdict = watch::verdict(&self.rule, &self.tally, 0).map(|(verdict, _)| verdict);
+            let verdict = verdict.filter(|_| sample.verdict != Verdict::Pass);
+            let ends = verdict.is_some() && verdict != self.told;
+            self.told = verdict;
             if self.keeps(&sample, ends) {
                 tell(InputKind::GuardLooked {
                     guard: at,
@@ -224,7 +241,7 @@ impl Watcher {
                     tally: Box::new(self.tally.clone()),
                 });
             }
-            missed = self.next(&mut due);
+            due = self.next(due);
         }
     }
 
@@ -241,10 +258,15 @@ impl Watcher {
     pub(super) async fn step(mut self, tell: impl Fn(Watched)) -> Watched {
         let began = pause::Stopwatch::start();
         let mut due = Instant::now() + self.first();
-        let mut missed = 0;
         loop {
             let sample = match self.wait(due).await {
-                Some(()) => self.look(missed).await,
+                Some(()) => {
+                    let missed = self.slept(due);
+                    if missed > 0 {
+                        due = Instant::now();
+                    }
+                    self.look(missed).await
+                }
                 None => None,
             };
             let Some(sample) = sample else {
@@ -268,7 +290,7 @@ impl Watcher {
                 }
                 false => self.unkept = Some(sample),
             }
-            missed = self.next(&mut due);
+            due = self.next(due);
         }
     }
 }

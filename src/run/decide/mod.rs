@@ -189,7 +189,7 @@ impl RunState {
     fn follow(&self, now: i64) -> Decision {
         let next = self.goes_on_to(now);
         match next.events.is_empty() && next.effects.is_empty() {
-            true => self.tend_guards().unwrap_or(next),
+            true => self.tend_guards(now).unwrap_or(next),
             false => next,
         }
     }

@@ -41,7 +41,8 @@ impl RunState {
         if orders.cancelled && self.changed().is_empty() {
             return ends(RunStatus::Cancelled);
         }
-        let late = self.failed_at.is_some_and(|at| self.past_decision(at));
+        // who cancels it wants it to go back, at any time
+        let late = !orders.cancelled && self.failed_at.is_some_and(|at| self.past_decision(at));
         let stays = orders.keep || self.options.no_rollback || !self.lines.is_empty() || late;
         if stays && !orders.back {
             return ends(RunStatus::Failed);

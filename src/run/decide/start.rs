@@ -13,6 +13,7 @@ use crate::expr::Verdict;
 use crate::plan::StepKey;
 use crate::runbook::gate::Gate;
 use crate::runbook::model::{Items, Step, Undo};
+use crate::runbook::watch::{Guard, asks};
 
 impl RunState {
     /// In a drill: once the step is over and well, the way back begins as after a failure.
@@ -127,16 +128,34 @@ impl RunState {
             (Moment::Baseline, !plan.baselines.is_empty()),
         ];
         let mut sets = wanted.into_iter().filter(|(_, wanted)| *wanted);
-        sets.find_map(|(moment, _)| match self.snapshots.get(&moment) {
+        sets.find_map(|(moment, _)| self.read_set(moment))
+    }
+
+    /// What a guard compares with and is not read yet; `Some(None)`: it is being read.
+    pub(in crate::run) fn reads_before(&self, guard: &Guard) -> Option<Option<Decision>> {
+        let asks = |root: &str| asks(guard.criteria.exprs().chain(&guard.unless), root);
+        let wanted = [
+            (
+                Moment::Before,
+                asks("snapshots") && !self.plan.runbook.snapshots.is_empty(),
+            ),
+            (Moment::Baseline, asks("baseline")),
+        ];
+        let mut wanted = wanted.into_iter().filter(|(_, wanted)| *wanted);
+        wanted.find_map(|(moment, _)| self.read_set(moment))
+    }
+
+    /// The reading of a set; `None`: it is there.
+    fn read_set(&self, moment: Moment) -> Option<Option<Decision>> {
+        match self.snapshots.get(&moment) {
             None => {
                 let event = SnapshotEvent::Taking { moment };
-                Some(Some(
-                    Decision::event(event).with(Effect::Snapshots { moment }),
-                ))
+                let reading = Decision::event(event).with(Effect::Snapshots { moment });
+                Some(Some(reading))
             }
             Some(SnapshotState::Taking) => Some(None),
             Some(SnapshotState::Taken(_)) => None,
-        })
+        }
     }
 
     fn held_by_snapshots(&self, step: &Step) -> bool {

@@ -31,16 +31,22 @@ pub fn take(tally: &mut Tally, sample: &Sample) {
     failing(tally, fails, sample.at);
     if sample.excused {
         tally.excused += 1;
+        // what lies before it and what comes after are no row
+        tally.passed_row = 0;
+        tally.failed_row = 0;
+        tally.inconclusive_row = 0;
+        tally.error_row = 0;
         return;
     }
     if sample.early {
         tally.early += 1;
         return;
     }
-    if let Some(band) = sample.band
-        && let Err(at) = tally.bands.binary_search(&band)
-    {
-        tally.bands.insert(at, band);
+    if let Some(band) = sample.band {
+        note(&mut tally.bands, band);
+        if sample.verdict == Verdict::Pass {
+            note(&mut tally.bands_passed, band);
+        }
     }
     let row = |is: bool, row: u64| if is { row + 1 } else { 0 };
     tally.passed_row = row(sample.verdict == Verdict::Pass, tally.passed_row);
@@ -58,6 +64,13 @@ pub fn take(tally: &mut Tally, sample: &Sample) {
         Verdict::Fail => tally.failed += 1,
         Verdict::Inconclusive => tally.inconclusive += 1,
         Verdict::Error => tally.errors += 1,
+    }
+}
+
+/// Adds a band to a list in order.
+fn note(bands: &mut Vec<usize>, band: usize) {
+    if let Err(at) = bands.binary_search(&band) {
+        bands.insert(at, band);
     }
 }
 
@@ -134,7 +147,8 @@ fn enough_in_a_row(rule: &Rule, tally: &Tally) -> Option<(Verdict, String)> {
         (None, _) => return None,
     };
     let in_time = match rule.length {
-        Length::Within(within) => tally.elapsed_ms <= millis(within),
+        // the last look is taken at the very end, and no clock wakes up on time
+        Length::Within(within) => tally.elapsed_ms <= millis(within + rule.every),
         _ => true,
     };
     let why = match wanted {
@@ -160,8 +174,10 @@ fn over(rule: &Rule, tally: &Tally, bands: usize) -> Option<(Verdict, String)> {
         Length::Within(within) if tally.elapsed_ms >= millis(within) => {
             let wanted = rule.consecutive_successes.unwrap_or(1);
             let within = human(within);
-            Some(match tally.passed + tally.failed {
-                0 => (
+            let unseen = too_few(rule, tally).filter(|_| tally.missed > 0);
+            Some(match (tally.passed + tally.failed, unseen) {
+                (_, Some(why)) => (Verdict::Inconclusive, why),
+                (0, None) => (
                     Verdict::Inconclusive,
                     format!("no look within {within} said anything"),
                 ),
@@ -200,14 +216,13 @@ fn held(rule: &Rule, tally: &Tally, bands: usize) -> (Verdict, String) {
     if let Some(unseen) = (0..bands).find(|band| !tally.bands.contains(band)) {
         return undecided(format!("no look fell into time band {}", unseen + 1));
     }
-    let due = tally.looks + tally.missed;
-    let share = ratio(tally.looks, due);
-    if share < rule.coverage {
-        return undecided(format!(
-            "{} of {due} looks took place, and {:.0} % must",
-            tally.looks,
-            rule.coverage * 100.0
-        ));
+    // limits are about the whole time, and a band may have one look
+    if let Some(failed) = (0..bands).find(|band| !tally.bands_passed.contains(band)) {
+        let why = format!("no look passed in time band {}", failed + 1);
+        return (Verdict::Fail, why);
+    }
+    if let Some(why) = too_few(rule, tally) {
+        return undecided(why);
     }
     let why = match (tally.failed, tally.counted()) {
         (0, 1) => "its look passed".to_owned(),
@@ -218,6 +233,20 @@ fn held(rule: &Rule, tally: &Tally, bands: usize) -> (Verdict, String) {
         ),
     };
     (Verdict::Pass, why)
+}
+
+/// Why so many looks say nothing about all that were due; `None`: enough of them said something.
+fn too_few(rule: &Rule, tally: &Tally) -> Option<String> {
+    let due = tally.looks + tally.missed;
+    let said = tally.passed + tally.failed + tally.early + tally.excused;
+    let few = ratio(said, due) < rule.coverage;
+    few.then(|| {
+        let wanted = rule.coverage * 100.0;
+        match tally.missed {
+            0 => format!("{said} of {due} looks could tell, and {wanted:.0} % must"),
+            _ => format!("{said} of {due} looks took place, and {wanted:.0} % must"),
+        }
+    })
 }
 
 /// What a guard comes to whose phases are over without a broken limit.

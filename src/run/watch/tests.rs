@@ -166,6 +166,42 @@ fn what_was_not_seen_is_no_pass() {
 }
 
 #[test]
+fn looks_that_could_not_tell_are_not_looks_that_took_place() {
+    let mut held = rule(Length::For(Duration::from_secs(9)));
+    held.consecutive_errors = 4;
+    let looks = [
+        Error, Error, Error, Error, Pass, Error, Error, Error, Error, Pass,
+    ];
+    assert_eq!(run(&held, &looks), Some((Inconclusive, 10)));
+    let few = [Pass, Pass, Pass, Error, Pass, Pass, Pass, Error, Pass, Pass];
+    assert_eq!(run(&held, &few), Some((Pass, 10)));
+}
+
+#[test]
+fn each_band_needs_a_look_that_passed_whatever_the_limits() {
+    let mut held = rule(Length::For(Duration::from_secs(9)));
+    held.failure_limit = Some(5);
+    let mut tally = Tally::default();
+    for nth in 1..=10 {
+        let mut look = sample(nth, if nth == 10 { Fail } else { Pass });
+        look.band = Some(usize::from(nth == 10));
+        take(&mut tally, &look);
+    }
+    let why = "no look passed in time band 2";
+    assert_eq!(verdict(&held, &tally, 2), Some((Fail, why.into())));
+}
+
+#[test]
+fn an_excused_look_ends_every_row() {
+    let mut tally = Tally::default();
+    take(&mut tally, &sample(1, Fail));
+    let mut look = sample(2, Fail);
+    look.excused = true;
+    take(&mut tally, &look);
+    assert_eq!((tally.failed, tally.failed_row), (1, 0));
+}
+
+#[test]
 fn a_guard_that_saw_nothing_did_not_hold() {
     let guard = rule(Length::Phases);
     assert_eq!(at_end(&guard, &Tally::default()).0, Inconclusive);

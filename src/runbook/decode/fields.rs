@@ -10,6 +10,9 @@ use super::super::units;
 use super::thresholds::Tables;
 use crate::expr::{CompileError, Expr, Template};
 
+/// The longest time that anything may take.
+const LONGEST: Duration = Duration::from_secs(3_653 * 86_400);
+
 /// What the decoding functions share.
 pub(super) struct Cx<'c, 'p> {
     pub(super) catalog: &'c Catalog,
@@ -110,6 +113,11 @@ impl Cx<'_, '_> {
     pub(super) fn duration(&mut self, what: &str, node: &Node) -> Option<Duration> {
         let text = self.text(what, node)?;
         match units::Span::parse(&text) {
+            Ok(span) if span.0 > LONGEST => {
+                let message = format!("`{what}` is longer than ten years");
+                self.error("F014", node.span, message);
+                None
+            }
             Ok(span) => Some(span.0),
             Err(message) => {
                 let found = Diagnostic::error("F014", node.span, format!("`{what}`: {message}"));

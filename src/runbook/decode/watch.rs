@@ -95,9 +95,22 @@ pub(super) fn onto(
         cx.problems.push(found);
     }
     once_for_all(cx, step, node);
+    whole_time(cx, node, &rule, &criteria);
     last_band(cx, node, &rule, &criteria.bands);
     few_values(cx, node, &rule, &criteria.trends);
     step.watch = Some(Box::new(WatchDef { rule, criteria }));
+}
+
+/// Bands are about the whole time.
+fn whole_time(cx: &mut Cx<'_, '_>, node: &Node, rule: &Rule, criteria: &Criteria) {
+    let early_end =
+        rule.consecutive_successes.is_some() || matches!(rule.length, Length::Within(_));
+    if !criteria.bands.is_empty() && early_end {
+        let message = "`bands` in a watch that may end before them";
+        let found = Diagnostic::error("F014", node.head(), message);
+        cx.problems
+            .push(found.help("say `for` or `count`, without `consecutive_successes`"));
+    }
 }
 
 /// Keys that are about one result, where there are as many as looks.
