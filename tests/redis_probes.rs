@@ -300,7 +300,7 @@ async fn a_key_that_is_named_twice_counts_once_and_one_that_ended_does_not() {
     // each is one batch: `a` and `b` are named, then `a` again with `c`, which is gone when asked about
     let server = Resp::serve(|batch| match batch {
         "DBSIZE" => Then::Say(":2\r\n"),
-        "SCAN 0 COUNT 100" => Then::Say("*2\r\n$1\r\n7\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n"),
+        "SCAN 0 COUNT 200" => Then::Say("*2\r\n$1\r\n7\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n"),
         batch if batch.starts_with("PTTL a TYPE a MEMORY USAGE a PTTL b ") => Then::Say(
             ":-1\r\n+string\r\n:50\r\n:-1\r\n+string\r\n:50\r\n\
              *2\r\n$1\r\n0\r\n*2\r\n$1\r\na\r\n$1\r\nc\r\n",

@@ -6,6 +6,8 @@
 
 mod batch;
 
+pub(super) use batch::Batch;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,11 +1,24 @@
 //! Many commands of a [`Link`] in one round trip; each has passed the fence where there is one.
 
-use redis::{Pipeline, Value};
+use std::time::{Duration, Instant};
+
+use redis::{Pipeline, RedisResult, Value};
+use tokio::task::JoinHandle;
 
 use super::{Link, verb};
 use crate::action::ActionError;
 use crate::action::pause::timeout;
 use crate::action::redis::trouble::{self, Effect};
+
+/// Questions that are under way.
+pub(in crate::action::redis) struct Batch {
+    task: JoinHandle<(RedisResult<Vec<Value>>, Instant)>,
+    count: usize,
+    limit: Duration,
+    verb: String,
+    /// When they went out.
+    pub sent: Instant,
+}
 
 impl Link {
     /// Sends the commands in one go; an error reply stands in its command's place.
@@ -44,15 +57,15 @@ impl Link {
         Ok(replies)
     }
 
-    /// Asks the same questions about each key, and sends `last` behind them, in one go. The answers
-    /// about one key stand together; an error reply stands in its command's place. In a Cluster, this
-    /// node is asked and no redirection is followed: see [`Link::masters`].
+    /// Asks the same questions about each key, and sends `last` behind them, in one go; several such
+    /// batches may be under way. [`Link::answers`] waits for the answers, those about one key together.
+    /// In a Cluster, this node is asked and no redirection is followed: see [`Link::masters`].
     pub async fn ask_each(
         &mut self,
-        questions: &[&[&str]],
+        questions: &'static [&'static [&'static str]],
         keys: &[Vec<u8>],
         last: &[Vec<u8>],
-    ) -> Result<Vec<Value>, ActionError> {
+    ) -> Result<Batch, ActionError> {
         // whether a question may be asked does not depend on the key
         for question in questions {
             self.permit(&[*question, &["key"][..]].concat()).await?;
@@ -76,8 +89,39 @@ impl Link {
             }
             pipeline.add_command(command);
         }
-        let verb = verb(questions.first().copied().unwrap_or_default());
-        self.send_many(Effect::Reads, &verb, &pipeline).await
+        self.meter.allow(self.reply_max);
+        let (count, mut connection) = (pipeline.len(), self.connection.clone());
+        let sent = Instant::now();
+        let task = tokio::spawn(async move {
+            let replies = connection.send_packed_commands(&pipeline, 0, count).await;
+            (replies, Instant::now())
+        });
+        Ok(Batch {
+            task,
+            count,
+            limit: self.wait(),
+            verb: verb(questions.first().copied().unwrap_or_default()),
+            sent,
+        })
+    }
+
+    /// The answers to a batch, with when they were there. An error reply stands in its command's place.
+    pub async fn answers(&self, batch: Batch) -> Result<(Vec<Value>, Instant), ActionError> {
+        let Batch {
+            task,
+            count,
+            limit,
+            verb,
+            sent,
+        } = batch;
+        let lost = |reason: &str| trouble::lost(self.peer(), Effect::Reads, &verb, reason);
+        match timeout(limit.saturating_sub(sent.elapsed()), task).await {
+            Err(_) => Err(trouble::timeout(self.peer(), Effect::Reads, &verb, limit)),
+            Ok(Err(_)) => Err(lost("the batch was given up")),
+            Ok(Ok((Err(error), _))) => Err(self.failed(Effect::Reads, &verb, error)),
+            Ok(Ok((Ok(replies), done))) if replies.len() == count => Ok((replies, done)),
+            Ok(Ok(_)) => Err(lost("the replies do not match the commands")),
+        }
     }
 
     /// Sends what was permitted.

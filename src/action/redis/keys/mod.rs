@@ -50,7 +50,7 @@ pub(super) struct Params {
     #[serde(default)]
     sample: Option<u64>,
     /// The largest share of the time in which the server may work for this, 0.05 to 1.
-    #[serde(default = "four_fifths")]
+    #[serde(default = "nine_tenths")]
     load: f64,
 }
 
@@ -74,8 +74,8 @@ fn yes() -> bool {
     true
 }
 
-fn four_fifths() -> f64 {
-    0.8
+fn nine_tenths() -> f64 {
+    0.9
 }
 
 impl Params {

@@ -1,6 +1,8 @@
-//! [`Survey`]: the pass itself. Each batch is one round trip: what is asked about the keys named
-//! before, and the SCAN that names the next ones.
+//! [`Survey`]: the pass itself. A batch is what is asked about keys named before, and in every second
+//! one the SCAN that names the next. Two are under way, so that the server works on one while the
+//! answers to the other are taken in.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use redis::Value;
@@ -12,12 +14,14 @@ use super::seen::Seen;
 use super::tally::{Facts, TYPES, Tally};
 use crate::action::ActionError;
 use crate::action::pause::{self, Stopwatch};
-use crate::action::redis::client::{Link, verb};
+use crate::action::redis::client::{Batch, Link, verb};
 use crate::action::redis::trouble::{self, Effect};
 use crate::action::redis::{reply, rights};
 
 /// What is asked about each key; memory comes last, since it may be left out.
 const QUESTIONS: [&[&str]; 3] = [&["PTTL"], &["TYPE"], &["MEMORY", "USAGE"]];
+/// How many batches are under way together.
+const TOGETHER: usize = 2;
 /// How often the way to the server is measured before it begins.
 const TRIPS: usize = 3;
 /// How often people hear of it.
@@ -33,6 +37,8 @@ pub(in crate::action::redis) struct Survey {
     complete: bool,
     gone: u64,
     repeated: u64,
+    /// Keys that were named and taken up.
+    looked_at: u64,
     /// Unknown as soon as one server does not say.
     dbsize: Option<u64>,
 }
@@ -48,6 +54,7 @@ impl Survey {
             complete: true,
             gone: 0,
             repeated: 0,
+            looked_at: 0,
             dbsize: Some(0),
             params,
         }
@@ -63,54 +70,70 @@ impl Survey {
         link: &mut Link,
         news: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), ActionError> {
-        let asked = if self.params.memory { 3 } else { 2 };
-        let questions = &QUESTIONS[..asked];
         let size = self.size(link).await?;
         self.dbsize = self.dbsize.zip(size).map(|(sum, size)| sum + size);
-        let mut cursor = Some(b"0".to_vec());
-        let mut keys: Vec<Vec<u8>> = Vec::new();
-        let mut before = Answered::default();
-        let (mut told, mut ready) = (Instant::now(), Instant::now());
-        while cursor.is_some() || !keys.is_empty() {
-            let scan = cursor.take().map(|cursor| self.scan(cursor));
-            let scan = scan.unwrap_or_default();
-            self.pace.idle(ready.elapsed());
-            let began = Instant::now();
-            let answered = async {
-                let replies = link.ask_each(questions, &keys, &scan).await;
-                (replies, began.elapsed())
-            };
-            let noting = async {
-                // so that the batch is on its way first
-                tokio::task::yield_now().await;
-                self.note(questions, std::mem::take(&mut before))
-            };
-            let ((replies, took), noted) = tokio::join!(answered, noting);
-            noted.map_err(|refusal| refusal.named(link))?;
-            let mut replies = replies?;
-            ready = Instant::now();
-            let named = (!scan.is_empty()).then(|| replies.pop()).flatten();
-            before = Answered {
-                keys: std::mem::take(&mut keys),
-                replies,
-            };
-            if let Some(answer) = named {
-                cursor = self.named(link, answer, &mut keys)?;
+        let mut told = Instant::now();
+        let mut ahead = Ahead {
+            cursor: Some(b"0".to_vec()),
+            keys: VecDeque::new(),
+        };
+        let mut under_way = VecDeque::new();
+        let mut rest = None;
+        loop {
+            while rest.is_none() && under_way.len() < TOGETHER {
+                match self.ask(link, &mut ahead).await? {
+                    Some(asked) => under_way.push_back(asked),
+                    None => break,
+                }
             }
-            self.stop_at_sample(before.keys.len(), &mut cursor, &mut keys);
+            let Some(asked) = under_way.pop_front() else {
+                // all is answered: the server has nothing more to do for this
+                let Some(rest) = rest.take() else {
+                    return Ok(());
+                };
+                let began = Instant::now();
+                pause::sleep(rest).await;
+                self.pace.rested(began.elapsed());
+                continue;
+            };
+            let sent = asked.batch.sent;
+            let (mut replies, done) = link.answers(asked.batch).await?;
+            rest = self.pace.after(sent, done);
+            if let Some(answer) = asked.names.then(|| replies.pop()).flatten() {
+                self.named(link, answer, &mut ahead)?;
+            }
+            self.note(link, &asked.keys, replies)?;
             if told.elapsed() > NEWS {
                 news(&format!("{} keys", self.tally.all.keys));
                 told = Instant::now();
             }
-            if let Some(rest) = self.pace.after(took) {
-                let began = Instant::now();
-                pause::sleep(rest).await;
-                self.pace.rested(began.elapsed());
-                ready = Instant::now();
-            }
         }
-        self.note(questions, before)
-            .map_err(|refusal| refusal.named(link))
+    }
+
+    /// Sends the next batch; none when there is nothing to ask as long as nothing is answered.
+    async fn ask(&self, link: &mut Link, ahead: &mut Ahead) -> Result<Option<Asked>, ActionError> {
+        let count = self.pace.count();
+        let some = count.min(ahead.keys.len());
+        let keys: Vec<Vec<u8>> = ahead.keys.drain(..some).collect();
+        // enough for this batch and the next
+        let cursor = ahead.cursor.take_if(|_| ahead.keys.len() <= count);
+        let scan = cursor.map_or_else(Vec::new, |cursor| self.scan(cursor, count * TOGETHER));
+        if keys.is_empty() && scan.is_empty() {
+            return Ok(None);
+        }
+        let batch = link.ask_each(self.questions(), &keys, &scan).await?;
+        Ok(Some(Asked {
+            batch,
+            keys,
+            names: !scan.is_empty(),
+        }))
+    }
+
+    fn questions(&self) -> &'static [&'static [&'static str]] {
+        match self.params.memory {
+            true => &QUESTIONS,
+            false => &QUESTIONS[..2],
+        }
     }
 
     /// Keys in the database; none when the user may not ask. Learns on the way how long it is.
@@ -127,8 +150,8 @@ impl Survey {
         Ok(size.and_then(|size| u64::try_from(size).ok()))
     }
 
-    fn scan(&self, cursor: Vec<u8>) -> Vec<Vec<u8>> {
-        let count = self.pace.count().to_string().into_bytes();
+    fn scan(&self, cursor: Vec<u8>, count: usize) -> Vec<Vec<u8>> {
+        let count = count.to_string().into_bytes();
         let mut argv = vec![b"SCAN".to_vec(), cursor, b"COUNT".to_vec(), count];
         if let Some(pattern) = &self.params.pattern {
             argv.extend([b"MATCH".to_vec(), pattern.clone().into_bytes()]);
@@ -137,40 +160,54 @@ impl Survey {
     }
 
     /// Takes in a SCAN's answer: the new keys, and where it goes on.
-    fn named(
-        &mut self,
-        link: &Link,
-        answer: Value,
-        keys: &mut Vec<Vec<u8>>,
-    ) -> Result<Option<Vec<u8>>, ActionError> {
+    fn named(&mut self, link: &Link, answer: Value, ahead: &mut Ahead) -> Result<(), ActionError> {
         let odd = || trouble::lost(link.peer(), Effect::Reads, "SCAN", "not a list of keys");
-        let answer = unless_refused(&["SCAN"], answer).map_err(|refusal| refusal.named(link))?;
-        let mut parts = match answer {
+        let mut parts = match unless_refused(link, &["SCAN"], answer)? {
             Value::Array(parts) if parts.len() == 2 => parts.into_iter(),
             _ => return Err(odd()),
         };
         let (Some(next), Some(Value::Array(found))) = (parts.next(), parts.next()) else {
             return Err(odd());
         };
+        let next = reply::bytes(next).ok_or_else(odd)?;
+        ahead.cursor = (next != b"0").then_some(next);
         for key in found.into_iter().filter_map(reply::bytes) {
-            if self.seen.first(&key) {
-                keys.push(key);
-            } else {
+            if !self.seen.first(&key) {
                 self.repeated += 1;
+            } else if self
+                .params
+                .sample
+                .is_some_and(|sample| self.looked_at >= sample)
+            {
+                self.complete = false;
+            } else {
+                self.looked_at += 1;
+                ahead.keys.push_back(key);
             }
         }
-        let next = reply::bytes(next).ok_or_else(odd)?;
-        Ok((next != b"0").then_some(next))
+        if self
+            .params
+            .sample
+            .is_some_and(|sample| self.looked_at >= sample)
+            && ahead.cursor.take().is_some()
+        {
+            self.complete = false;
+        }
+        Ok(())
     }
 
-    /// Takes in what was answered.
-    fn note(&mut self, questions: &[&[&str]], answered: Answered) -> Result<(), Refusal> {
-        let mut replies = answered.replies.into_iter();
-        for key in &answered.keys {
+    /// Takes in what was answered about `keys`.
+    fn note(
+        &mut self,
+        link: &Link,
+        keys: &[Vec<u8>],
+        replies: Vec<Value>,
+    ) -> Result<(), ActionError> {
+        let mut replies = replies.into_iter();
+        for key in keys {
             let mut answers = [Value::Nil, Value::Nil, Value::Nil];
-            for (at, question) in questions.iter().enumerate() {
-                let answer = replies.next().unwrap_or(Value::Nil);
-                answers[at] = unless_refused(question, answer)?;
+            for (question, into) in self.questions().iter().zip(&mut answers) {
+                *into = unless_refused(link, question, replies.next().unwrap_or(Value::Nil))?;
             }
             match facts(answers, self.params.memory) {
                 Some(facts) => self.tally.add(key, facts),
@@ -178,25 +215,6 @@ impl Survey {
             }
         }
         Ok(())
-    }
-
-    /// Asks about no more keys than the sample holds; so many are answered for and not noted yet.
-    fn stop_at_sample(
-        &mut self,
-        waiting: usize,
-        cursor: &mut Option<Vec<u8>>,
-        keys: &mut Vec<Vec<u8>>,
-    ) {
-        let Some(sample) = self.params.sample else {
-            return;
-        };
-        let room = sample.saturating_sub(self.tally.all.keys + waiting as u64);
-        let room = usize::try_from(room).unwrap_or(usize::MAX);
-        if keys.len() > room || (keys.len() == room && cursor.is_some()) {
-            self.complete = false;
-            keys.truncate(room);
-            *cursor = None;
-        }
     }
 
     /// What was found.
@@ -218,35 +236,28 @@ impl Survey {
     }
 }
 
-/// Keys, and what was answered about them.
-#[derive(Default)]
-struct Answered {
+/// What is named and not asked about yet, and where SCAN goes on; no cursor while it is under way.
+struct Ahead {
+    cursor: Option<Vec<u8>>,
+    keys: VecDeque<Vec<u8>>,
+}
+
+/// A batch that is under way.
+struct Asked {
+    batch: Batch,
     keys: Vec<Vec<u8>>,
-    replies: Vec<Value>,
-}
-
-/// An error reply to a question.
-struct Refusal {
-    verb: String,
-    code: String,
-    detail: String,
-}
-
-impl Refusal {
-    fn named(self, link: &Link) -> ActionError {
-        let error = trouble::server(link.peer(), Effect::Reads, &self.code, &self.detail);
-        rights::named(error, link, &self.verb)
-    }
+    /// Whether a SCAN stands behind the questions.
+    names: bool,
 }
 
 /// The answer, unless it is an error.
-fn unless_refused(question: &[&str], answer: Value) -> Result<Value, Refusal> {
+fn unless_refused(link: &Link, question: &[&str], answer: Value) -> Result<Value, ActionError> {
     match answer {
-        Value::ServerError(error) => Err(Refusal {
-            verb: verb(question),
-            code: error.code().to_owned(),
-            detail: error.details().unwrap_or_default().to_owned(),
-        }),
+        Value::ServerError(error) => {
+            let detail = error.details().unwrap_or_default();
+            let error = trouble::server(link.peer(), Effect::Reads, error.code(), detail);
+            Err(rights::named(error, link, &verb(question)))
+        }
         answer => Ok(answer),
     }
 }
