@@ -3,15 +3,14 @@
 //!
 //! Main type: [`Sheet`], everything that one question needs, made from the view at the time.
 
+mod facts;
 mod layout;
 
 use self::layout::{flow, pair, pairs};
 use super::escape::shown;
-use super::lines::observed;
 use super::look::Tone;
-use super::text::{moment, seconds, width, wrap};
+use super::text::{width, wrap};
 use crate::event::{Answer, Brief, Order, Question};
-use crate::expr::Verdict;
 use crate::runbook::model::Trouble;
 use crate::view::{Asked, RunView};
 
@@ -129,83 +128,6 @@ impl Sheet {
         if !self.brief.text.is_empty() {
             let text = self.brief.text.lines().map(str::to_owned);
             self.head.extend(text.map(|line| (Tone::Neutral, line)));
-        }
-    }
-
-    fn facts(&mut self, view: &RunView, asked: &Asked) {
-        let brief = &self.brief;
-        let mut facts: Vec<(String, String)> = Vec::new();
-        let mut fact = |name: &str, text: String| {
-            if !text.is_empty() {
-                facts.push((name.to_owned(), text));
-            }
-        };
-        match asked.question {
-            Question::Approval => {
-                fact("who", asked.why.clone());
-                let so_far: Vec<&str> = asked.votes.iter().map(|vote| vote.who.as_str()).collect();
-                fact("agreed", so_far.join(", "));
-                fact("plan", self.digest.chars().take(12).collect());
-            }
-            Question::Manual => {
-                fact("who", brief.by.join(", "));
-                fact("to tick", brief.checklist.join("; "));
-                let asks: Vec<&str> = brief.asks.iter().map(|ask| ask.prompt.as_str()).collect();
-                fact("to type in", asks.join("; "));
-            }
-            Question::Failure => {
-                fact("why", asked.why.clone());
-                let report = view
-                    .step(&asked.step)
-                    .and_then(|step| step.report.as_deref());
-                for one in report.iter().flat_map(|report| &report.evidence) {
-                    if one.verdict != Verdict::Pass {
-                        fact("expected", one.expression.clone());
-                        fact("observed", observed(one));
-                    }
-                }
-                fact("does", brief.does.clone());
-            }
-            Question::Held => {
-                for one in asked
-                    .evidence
-                    .iter()
-                    .filter(|one| one.verdict != Verdict::Pass)
-                {
-                    fact("expected", one.expression.clone());
-                    fact("observed", observed(one));
-                }
-                let now = view.check(&asked.step).and_then(|check| check.last());
-                fact(
-                    "last look",
-                    now.map(|look| look.verdict.to_string()).unwrap_or_default(),
-                );
-            }
-            Question::Start | Question::PointOfNoReturn | Question::InDoubt => {
-                fact("does", brief.does.clone());
-                fact("expects", brief.expects.join("; "));
-            }
-        }
-        if !matches!(asked.question, Question::Approval) {
-            fact("undo", brief.undo.clone());
-        }
-        fact(
-            "estimate",
-            brief.estimate_s.map(seconds).unwrap_or_default(),
-        );
-        fact("until", brief.until.map(moment).unwrap_or_default());
-        self.facts = facts;
-        let report = view
-            .step(&asked.step)
-            .and_then(|step| step.report.as_deref());
-        self.details.clone_from(&self.brief.shows);
-        if let (Question::Failure, Some(report)) = (asked.question, report) {
-            let result = report.result.to_string();
-            self.details
-                .push(("result".into(), result.chars().take(2_000).collect()));
-            if let Some(output) = &report.output {
-                self.details.push(("output".into(), output.file.clone()));
-            }
         }
     }
 
