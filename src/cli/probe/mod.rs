@@ -165,7 +165,7 @@ async fn go(
         let next = Instant::now() + every;
         let looked = tokio::select! {
             looked = looking.look(fields) => looked,
-            stopped = &mut told => return Ok(over(repeats, stopped)),
+            stopped = &mut told => return Ok(over(repeats, stopped, worst)),
         };
         looks += 1;
         shows.show(&looked)?;
@@ -182,15 +182,16 @@ async fn go(
         }
         tokio::select! {
             () = tokio::time::sleep_until(next) => {}
-            stopped = &mut told => return Ok(over(repeats, stopped)),
+            stopped = &mut told => return Ok(over(repeats, stopped, worst)),
         }
     }
 }
 
-/// Ctrl-C is how looking again and again ends; it leaves a look unsaid where that was the only one.
-fn over(repeats: bool, stopped: Exit) -> Exit {
+/// Ctrl-C is how looking again and again ends, with what the looks came to until then; it leaves a look
+/// unsaid where that was the only one.
+fn over(repeats: bool, stopped: Exit, worst: Exit) -> Exit {
     match (repeats, stopped) {
-        (true, Exit::Interrupted) => Exit::Done,
+        (true, Exit::Interrupted) => worst,
         _ => stopped,
     }
 }
@@ -207,12 +208,23 @@ fn exit_of(looked: &Looked) -> Exit {
     }
     match &looked.failure {
         // it was asked about, and is as it should be
-        Some(failure) if failure.cause == Cause::Failed && !looked.evidence.is_empty() => {
-            Exit::Done
-        }
+        Some(failure) if failure.cause == Cause::Failed && asks_how_it_ended(looked) => Exit::Done,
         Some(failure) => exit_of_failure(failure),
         None => Exit::Done,
     }
+}
+
+/// Whether what was expected is about how the look ended, and so takes the place of what its action
+/// itself expects of that: a status, an exit code. Whatever else an action finds wrong stays wrong.
+fn asks_how_it_ended(looked: &Looked) -> bool {
+    let ends = |path: &[String]| {
+        matches!(path, [root, field, ..] if root == "result"
+            && matches!(field.as_str(), "exit_code" | "status"))
+    };
+    looked.evidence.iter().any(|evidence| {
+        let expr = Expr::compile(&evidence.expression);
+        expr.is_ok_and(|expr| expr.references().iter().any(|one| ends(&one.path)))
+    })
 }
 
 fn exit_of_failure(failure: &Failure) -> Exit {
@@ -228,4 +240,47 @@ fn exit_of_failure(failure: &Failure) -> Exit {
 /// Where relative paths start.
 fn base() -> &'static Path {
     Path::new(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::Outcome;
+    use crate::expr::Evidence;
+
+    fn looked(expression: &str) -> Looked {
+        let evidence = Evidence {
+            expression: expression.into(),
+            verdict: Verdict::Pass,
+            values: Vec::new(),
+            reason: None,
+        };
+        Looked {
+            result: Some(json!({ "status": 503, "lines": 3 })),
+            failure: Some(Failure {
+                cause: Cause::Failed,
+                outcome: Outcome::NotApplied,
+                message: "it said no".into(),
+                hint: None,
+            }),
+            evidence: vec![evidence],
+            values: Vec::new(),
+            took_ms: 1.0,
+        }
+    }
+
+    #[test]
+    fn only_what_is_asked_about_how_it_ended_makes_a_failure_well() {
+        assert!(exit_of(&looked("result.status == 503")) == Exit::Done);
+        assert!(exit_of(&looked("result.lines > 0")) == Exit::RehearsalIncomplete);
+    }
+
+    #[test]
+    fn an_interrupt_ends_many_looks_with_what_they_came_to() {
+        assert!(over(true, Exit::Interrupted, Exit::Unmet) == Exit::Unmet);
+        assert!(over(true, Exit::Interrupted, Exit::Done) == Exit::Done);
+        assert!(over(false, Exit::Interrupted, Exit::Done) == Exit::Interrupted);
+    }
 }
