@@ -179,6 +179,10 @@ const RESULTS: &[(&str, &str)] = &[
         "how often the server named a key again; it was counted once",
     ),
     (
+        "lookups",
+        "by how much this look itself raised the server's hits and misses (keyspace_hits, keyspace_misses), two a key: a hit rate that spans it is too good",
+    ),
+    (
         "dbsize",
         "keys in the database when the pass began; null when the user may not ask",
     ),

@@ -22,6 +22,8 @@ use crate::action::redis::{reply, rights};
 const QUESTIONS: [&[&str]; 3] = [&["PTTL"], &["TYPE"], &["MEMORY", "USAGE"]];
 /// How many batches are under way together.
 const TOGETHER: usize = 2;
+/// How many of these questions about a key the server adds to its hits or misses: all but MEMORY USAGE.
+const COUNTED: u64 = 2;
 /// How often the way to the server is measured before it begins.
 const TRIPS: usize = 3;
 /// How often people hear of it.
@@ -224,6 +226,7 @@ impl Survey {
             complete: self.complete,
             gone: self.gone,
             repeated: self.repeated,
+            lookups: self.looked_at * COUNTED,
             dbsize: self.dbsize,
             db,
             took_ms: ms(self.watch.elapsed()),
