@@ -20,6 +20,9 @@ use crate::action::{Action, ActionError, Call, Context, ReadContext, Rehearsed, 
 use crate::runbook::catalog::always_reading;
 use crate::runbook::{Spec, TargetKind};
 
+/// By how many seconds a sign of life may be late.
+const SILENT: f64 = 10.0;
+
 /// No parameters: all that the server knows.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -44,7 +47,7 @@ pub static SPEC: Spec = Spec {
         ("running", "how many of them are connected and follow"),
         (
             "replicas",
-            "each of them: name, address, state, running, lag_bytes, lag_s, as far as the server tells",
+            "each of them: name, address, state, running, lag_bytes, lag_s, last_message_age_s, as far as the server tells",
         ),
         (
             "max_lag_bytes",
@@ -53,6 +56,10 @@ pub static SPEC: Spec = Spec {
         (
             "max_lag_s",
             "seconds of the farthest behind; null when there is none, or one does not tell",
+        ),
+        (
+            "last_message_age_s",
+            "on a standby of PostgreSQL: seconds since it heard of its source; when that is too long (half of `wal_receiver_timeout` and 10 s more), its lag is null; null elsewhere",
         ),
         ("took_ms", "milliseconds"),
     ],
@@ -105,6 +112,8 @@ struct Link {
     running: bool,
     bytes: Option<f64>,
     seconds: Option<f64>,
+    /// Seconds since it was heard of.
+    age: Option<f64>,
 }
 
 fn shown(role: &str, links: &[Link], started: Instant) -> Value {
@@ -116,6 +125,7 @@ fn shown(role: &str, links: &[Link], started: Instant) -> Value {
             "running": link.running,
             "lag_bytes": whole(link.bytes),
             "lag_s": link.seconds,
+            "last_message_age_s": link.age,
         })
     });
     json!({
@@ -125,6 +135,7 @@ fn shown(role: &str, links: &[Link], started: Instant) -> Value {
         "replicas": replicas.collect::<Vec<_>>(),
         "max_lag_bytes": whole(largest(links.iter().map(|link| link.bytes))),
         "max_lag_s": largest(links.iter().map(|link| link.seconds)),
+        "last_message_age_s": largest(links.iter().map(|link| link.age)),
         "took_ms": millis(started),
     })
 }
@@ -147,7 +158,11 @@ async fn postgres(session: &mut Session) -> Result<(&'static str, Vec<Link>), Fa
             select r.status, r.slot_name as name, r.sender_host as address, \
               pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), r.latest_end_lsn), \
                 pg_last_wal_replay_lsn())::float8 as bytes, \
-              extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8 as seconds \
+              extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8 as seconds, \
+              extract(epoch from clock_timestamp() - r.last_msg_receipt_time)::float8 as age, \
+              (select max(case name when 'wal_receiver_timeout' then setting::float8 / 2000 \
+                else setting::float8 end) from pg_settings \
+                where name in ('wal_receiver_timeout', 'wal_receiver_status_interval')) as idle \
             from pg_stat_wal_receiver r";
         let table = session.conn.rows(sql, &[]).await?;
         return Ok(("replica", sources(&table.rows)));
@@ -172,15 +187,22 @@ fn standby_of(row: &Row) -> Link {
         running: row["state"] == "streaming",
         bytes,
         seconds: number(row, "seconds").or_else(|| (bytes? <= 0.0).then_some(0.0)),
+        age: None,
     }
 }
 
 /// What a standby tells of itself: without a receiver that streams there is no lag to tell, since what
-/// was not received is not known. The age of the last transaction counts only while one is missing.
+/// was not received is not known. The age of the last transaction counts only while one is missing. A
+/// source that has nothing to send is asked for a sign of life after half of the receiver's timeout: who
+/// was silent for longer may have written what did not arrive.
 fn sources(rows: &[Row]) -> Vec<Link> {
     let link = |row: &Row| {
         let running = row["status"] == "streaming";
-        let bytes = number(row, "bytes").filter(|_| running);
+        let age = number(row, "age");
+        let silent = age
+            .zip(number(row, "idle"))
+            .is_none_or(|(age, idle)| age > idle + SILENT);
+        let bytes = number(row, "bytes").filter(|_| running && !silent);
         Link {
             name: row["name"].clone(),
             address: row["address"].clone(),
@@ -192,6 +214,7 @@ fn sources(rows: &[Row]) -> Vec<Link> {
                 Some(_) => number(row, "seconds"),
                 None => None,
             },
+            age,
         }
     };
     match rows {
@@ -238,6 +261,7 @@ fn source(row: &Row) -> Link {
         running,
         bytes: None,
         seconds: number(&seconds, "s").filter(|_| running),
+        age: None,
     }
 }
 
@@ -292,12 +316,22 @@ mod tests {
     #[test]
     fn a_standby_without_its_source_has_no_lag() {
         assert_eq!(lags(&sources(&[])), (Value::Null, Value::Null));
-        let of = |status: &str, bytes: f64| {
+        let told = |status: &str, bytes: f64, age: Value| {
             let row = row(
-                &json!({"status": status, "name": null, "address": "h", "bytes": bytes, "seconds": 300.0}),
+                &json!({"status": status, "name": null, "address": "h", "bytes": bytes, "seconds": 300.0, "age": age, "idle": 30.0}),
             );
             lags(&sources(&[row]))
         };
+        let of = |status: &str, bytes: f64| told(status, bytes, json!(29.0));
+        // one that stands still is not told apart from one that has nothing to say, but by its silence
+        assert_eq!(
+            told("streaming", 0.0, json!(41.0)),
+            (Value::Null, Value::Null)
+        );
+        assert_eq!(
+            told("streaming", 0.0, Value::Null),
+            (Value::Null, Value::Null)
+        );
         assert_eq!(of("streaming", 0.0), (json!(0), json!(0.0)));
         assert_eq!(of("streaming", 16.0), (json!(16), json!(300.0)));
         assert_eq!(of("stopping", 0.0), (Value::Null, Value::Null));
