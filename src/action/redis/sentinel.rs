@@ -69,16 +69,26 @@ pub(super) async fn open(
 /// Connects to a server, which has to say that it has the role.
 async fn arrive(who: &Who, server: Address, replica: bool) -> Result<Link, ActionError> {
     let mut link = Link::direct(who, server).await?;
-    let role = match link.ask(Effect::Reads, &["ROLE"]).await? {
-        Value::Array(fields) => fields.into_iter().next().map(reply::text),
-        _ => None,
+    let mut fields = match link.ask(Effect::Reads, &["ROLE"]).await? {
+        Value::Array(fields) => fields.into_iter(),
+        _ => Vec::new().into_iter(),
     };
+    let role = fields.next().map(reply::text);
     let (wanted, is) = match replica {
         false => ("master", "master"),
         true => ("replica", "slave"),
     };
     if role.as_deref() == Some(is) {
-        return Ok(link);
+        // host and port of the master come between
+        let state = fields.nth(2).map(reply::text).unwrap_or_default();
+        if !replica || state == "connected" {
+            return Ok(link);
+        }
+        let message = format!(
+            "{} does not follow its master: the link is in state `{state}`",
+            link.peer()
+        );
+        return Err(ActionError::unreachable(message));
     }
     let role = match role.as_deref() {
         Some("slave") => "replica",
@@ -134,7 +144,10 @@ async fn name_one(who: &Who, at: Address, sentinels: &Sentinels) -> Result<Named
         let mut up: Vec<Named> = maps(replicas).iter().filter_map(usable).collect();
         up.sort_unstable();
         let none = || {
-            let message = format!("{} knows no replica that is up", link.peer());
+            let message = format!(
+                "{} knows no replica that is up and follows its master",
+                link.peer()
+            );
             ActionError::unreachable(message)
         };
         return up.into_iter().next().ok_or_else(none);
@@ -237,11 +250,19 @@ pub(super) fn each(says: &[(String, ActionError)]) -> String {
     says.join("; ")
 }
 
+/// Whether a replica answers its Sentinel, and follows its master.
+pub(super) fn is_up(replica: &HashMap<String, String>) -> bool {
+    let down = ["s_down", "o_down", "disconnected"];
+    let follows = replica
+        .get("master-link-status")
+        .is_some_and(|link| link == "ok");
+    let flags = replica.get("flags");
+    follows && flags.is_some_and(|flags| !flags.split(',').any(|flag| down.contains(&flag)))
+}
+
 /// Host and port of a replica that is up.
 fn usable(replica: &HashMap<String, String>) -> Option<Named> {
-    let down = ["s_down", "o_down", "disconnected"];
-    let flags = replica.get("flags")?;
-    if flags.split(',').any(|flag| down.contains(&flag)) {
+    if !is_up(replica) {
         return None;
     }
     let host = replica.get("ip")?;

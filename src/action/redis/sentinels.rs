@@ -55,7 +55,10 @@ static SPEC: Spec = Spec {
         ("asked", "sentinels that were asked"),
         ("answered", "those of them that answered"),
         ("replicas", "replicas of the master that are known"),
-        ("replicas_up", "those of them that are up"),
+        (
+            "replicas_up",
+            "those of them that are up and whose link to the master is",
+        ),
         ("flags", "what any of them marks the master with"),
         ("s_down", "whether one of them takes the master for down"),
         ("o_down", "whether a quorum takes it for down"),
@@ -225,14 +228,13 @@ fn summary(asked: &[Asked]) -> Value {
         .collect();
     marks.sort_unstable();
     marks.dedup();
-    let up = |replica: &&HashMap<String, String>| {
-        let down = ["s_down", "o_down", "disconnected"];
-        !flags(replica).any(|flag| down.contains(&flag))
-    };
     // what one sees and another does not is in doubt, so the least counts
-    let ups = answers
-        .iter()
-        .map(|said| said.replicas.iter().filter(up).count());
+    let ups = answers.iter().map(|said| {
+        said.replicas
+            .iter()
+            .filter(|one| sentinel::is_up(one))
+            .count()
+    });
     let nodes = asked.iter().map(|(place, said)| match said {
         Ok(said) => json!({
             "node": place,
@@ -285,8 +287,9 @@ mod tests {
                 ("num-other-sentinels", "2"),
             ]),
             replicas: vec![
-                fields(&[("flags", "slave")]),
-                fields(&[("flags", "s_down,slave")]),
+                fields(&[("flags", "slave"), ("master-link-status", "ok")]),
+                fields(&[("flags", "s_down,slave"), ("master-link-status", "ok")]),
+                fields(&[("flags", "slave"), ("master-link-status", "err")]),
             ],
             others: Vec::new(),
             quorum: if quorum { Ok(()) } else { Err("few".into()) },
