@@ -2,6 +2,8 @@
 //!
 //! A figure over several series is there only when each of them has its part in it.
 
+use std::collections::{BTreeMap, HashMap};
+
 use serde_json::{Value, json};
 
 use super::api::{Data, Point, Sample, Series};
@@ -85,12 +87,18 @@ pub fn without_stale(samples: &mut [Sample], times: &Data, age: f64) -> usize {
         Data::Vector(times) => times,
         Data::Scalar(_) | Data::Matrix(_) => &[],
     };
+    let mut times = HashMap::with_capacity(known.len());
+    for time in known {
+        times
+            .entry(nameless(&time.labels))
+            .or_insert(time.point.value);
+    }
     let mut stale = 0;
     for sample in samples {
-        let labels = nameless(&sample.labels);
-        let time = known.iter().find(|time| nameless(&time.labels) == labels);
-        let young = time
-            .and_then(|time| time.point.value)
+        let young = times
+            .get(&nameless(&sample.labels))
+            .copied()
+            .flatten()
             .is_some_and(|time| sample.point.at - time <= age);
         if !young {
             sample.point.value = None;
@@ -100,13 +108,13 @@ pub fn without_stale(samples: &mut [Sample], times: &Data, age: f64) -> usize {
     stale
 }
 
-/// Labels without the name of the metric, which functions drop.
-fn nameless(labels: &Value) -> Value {
-    let mut labels = labels.clone();
-    if let Some(map) = labels.as_object_mut() {
-        map.shift_remove("__name__");
-    }
+/// Labels without the name of the metric, which functions drop; in the order of their names.
+fn nameless(labels: &Value) -> BTreeMap<&str, &str> {
+    let labels = labels.as_object().into_iter().flatten();
     labels
+        .filter(|(name, _)| *name != "__name__")
+        .map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default()))
+        .collect()
 }
 
 fn values(points: &[Point]) -> Vec<f64> {
