@@ -4,8 +4,11 @@
 //! Whose end falls between the two looks takes its share with it, so that there is none then.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,6 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::file::blocking;
 use super::measure::count;
 use super::pause::{self, Stopwatch};
 use super::{Action, ActionError, Call, Context, ReadContext, Rehearsed, params};
@@ -27,6 +31,9 @@ pub const ACTIONS: &[&dyn Action] = &[&Cpu];
 
 /// Most process numbers that a result names.
 const NAMED: usize = 50;
+
+/// How much of a file is read for a process number.
+const PID_FILE: usize = 64;
 
 /// Looks at processes.
 pub struct Cpu;
@@ -151,11 +158,18 @@ async fn look(call: &Call) -> Result<Value, ActionError> {
     }
     let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
     let watch = Stopwatch::start();
-    let before = found(&call.cwd, &params)?;
+    let params = Arc::new(params);
+    let before = looked(call, &params).await?;
     pause::sleep(params.over.0).await;
-    let after = found(&call.cwd, &params)?;
+    let after = looked(call, &params).await?;
     let over = watch.elapsed();
     Ok(compared(&before, &after, ticks, over))
+}
+
+/// Reads what is there now, off the threads that must not wait.
+async fn looked(call: &Call, params: &Arc<Params>) -> Result<Found, ActionError> {
+    let (cwd, params) = (call.cwd.clone(), Arc::clone(params));
+    blocking(move |_| found(&cwd, &params)).await
 }
 
 fn compared(before: &Found, after: &Found, ticks: i64, over: Duration) -> Value {
@@ -243,16 +257,34 @@ fn of_file(cwd: &Path, file: &str) -> Result<Option<u32>, ActionError> {
             format!("`{file}`: {why}"),
         )
     };
-    let text = match fs::read_to_string(cwd.join(file)) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+    let bytes = match start_of(&cwd.join(file)) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Err(failed("is not a regular file".into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error.to_string())),
     };
-    let first = text.split_ascii_whitespace().next().unwrap_or_default();
-    match first.parse() {
+    let text = String::from_utf8_lossy(&bytes);
+    let first = text.trim_ascii_start();
+    let whole = bytes.len() < PID_FILE || first.contains(|c: char| c.is_ascii_whitespace());
+    let first = first.split_ascii_whitespace().next().filter(|_| whole);
+    match first.unwrap_or_default().parse() {
         Ok(pid) => Ok(Some(pid)),
         Err(_) => Err(failed("holds no process number".into())),
     }
+}
+
+/// The first bytes of a regular file; `None` when it is none. Another one could hold us for ever.
+fn start_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(PID_FILE);
+    file.take(PID_FILE as u64).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// All processes of a program but this one, by the name that the kernel has (its first 15 bytes), or by
@@ -300,6 +332,26 @@ mod tests {
             rss: Some(1024),
             threads: Some(2),
         }
+    }
+
+    #[test]
+    fn a_pid_file_is_a_small_regular_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |text: &str| {
+            fs::write(dir.path().join("pid"), text).unwrap();
+            of_file(dir.path(), "pid").map_err(|error| error.message)
+        };
+        assert_eq!(of(" 42\n"), Ok(Some(42)));
+        assert_eq!(of(&format!("42\n{}", "x".repeat(1_000_000))), Ok(Some(42)));
+        // the number would be cut
+        let none = Err("`pid`: holds no process number".to_owned());
+        assert_eq!(of(&format!("{}12345", " ".repeat(62))), none);
+        assert_eq!(of(""), none);
+        assert_eq!(of_file(dir.path(), "gone").unwrap(), None);
+        let fifo = dir.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let why = of_file(dir.path(), "fifo").unwrap_err().message;
+        assert_eq!(why, "`fifo`: is not a regular file");
     }
 
     #[test]
