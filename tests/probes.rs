@@ -351,6 +351,18 @@ async fn a_log_that_is_silent_has_no_rate() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     log(dir, &[(500.0, "ERROR before"), (400.0, "fine")]);
+    // written to just now: its times are behind, or its lines are dated in another way since
+    for params in [json!({}), json!({"quiet_is_fine": true})] {
+        let error = rate(dir, params).await.unwrap_err();
+        assert_eq!(
+            error.message,
+            "`app.log`: it was written to in that time, and has no line of that time"
+        );
+        assert!(error.hint.unwrap().contains("`zone`"));
+    }
+    let written = std::fs::File::open(dir.join("app.log")).unwrap();
+    let past = std::time::SystemTime::now() - Duration::from_secs(400);
+    written.set_modified(past).unwrap();
     for text in [None, Some("")] {
         if let Some(text) = text {
             std::fs::write(dir.join("app.log"), text).unwrap();

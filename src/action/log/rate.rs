@@ -24,6 +24,9 @@ use crate::runbook::units::{Span, human};
 /// By how many seconds a line may be ahead of this machine's clock.
 const AHEAD: f64 = 10.0;
 
+/// By how many seconds a line may be written after its time.
+const LATE: f64 = 2.0;
+
 /// Counts the lines of a log.
 pub struct Rate;
 
@@ -38,7 +41,8 @@ pub struct Params {
     /// How far back, by the lines' own times, 1s to 1d
     #[serde(default = "a_minute")]
     over: Span,
-    /// Whether a log without a line in that time says that there was nothing to say: its rate is then 0
+    /// Whether a log that was not written to in that time says that there was nothing to say: its rate is
+    /// then 0
     #[serde(default)]
     quiet_is_fine: bool,
     /// The time zone of times that name none, such as `UTC`; without it, this machine's
@@ -189,7 +193,28 @@ fn counted(live: &Live, cwd: &Path, params: &Params) -> Result<Value, ActionErro
         return Err(ActionError::failed(Outcome::NotApplied, message)
             .hint("say in which zone its times are with `zone`"));
     }
+    quiet(&reading, &tally, now - over).map_err(|why| {
+        let message = format!("`{file}`: {why}");
+        ActionError::failed(Outcome::NotApplied, message)
+            .hint("say in which zone its times are with `zone`, or count with `log.scan`")
+    })?;
     Ok(shown(params, &tally, &reading, now, over))
+}
+
+/// Refuses a log that was written to since then and has no line of that time: its times are behind, or
+/// are not understood any more, and how much it says cannot be told.
+fn quiet(reading: &Reading<'_>, tally: &Tally, since: f64) -> Result<(), String> {
+    let spoke = reading.written.is_some_and(|at| at > since + LATE);
+    if tally.lines > 0 || !spoke {
+        return Ok(());
+    }
+    let undated = match reading.times().undated {
+        0 => String::new(),
+        lines => format!(", and {lines} lines without a time as its first line has it"),
+    };
+    Err(format!(
+        "it was written to in that time, and has no line of that time{undated}"
+    ))
 }
 
 fn shown(params: &Params, tally: &Tally, reading: &Reading<'_>, now: f64, over: f64) -> Value {
@@ -200,9 +225,17 @@ fn shown(params: &Params, tally: &Tally, reading: &Reading<'_>, now: f64, over: 
         Some((first, _)) => (now - first).clamp(1.0, over),
         None => over,
     };
-    let known = tally.lines > 0 || params.quiet_is_fine;
+    // one that was written to as that time began may have said something in it
+    let silent = reading.written.is_none() || reading.since_by == "not_modified";
+    let known = tally.lines > 0 || params.quiet_is_fine && silent;
     let per_second = known.then(|| measure::count(tally.matched) / over);
     let mut notes = reading.notes.clone();
+    if times.undated > 0 {
+        notes.push(format!(
+            "{} lines have no time of their own: each goes with the line before",
+            times.undated
+        ));
+    }
     if tally.lines == 0 {
         notes.push("the log has no line of that time".into());
     }

@@ -46,6 +46,9 @@ pub struct Reading<'a> {
     pub rotated: bool,
     pub next_offset: u64,
     pub notes: Vec<String>,
+    /// When what was read was last written to, in seconds since the Unix epoch, when reading went by time;
+    /// none when there is nothing in it.
+    pub written: Option<f64>,
     times: Seen,
 }
 
@@ -73,6 +76,7 @@ impl<'a> Reading<'a> {
             rotated: false,
             next_offset: 0,
             notes: Vec::new(),
+            written: None,
             times: Seen::default(),
         }
     }
@@ -125,6 +129,7 @@ impl<'a> Reading<'a> {
     ) -> Result<(), ActionError> {
         let length = metadata.len();
         let written = modified(metadata);
+        self.written = (length > 0).then_some(written);
         // file times are coarse on many file systems
         if written + 1.0 < since && length > 0 {
             self.since_by = "not_modified";
@@ -190,6 +195,8 @@ impl<'a> Reading<'a> {
             counts: stamp.reaches(since),
         };
         self.rotated = true;
+        let written = modified(&metadata);
+        self.written = Some(self.written.map_or(written, |other| other.max(written)));
         self.notes
             .push("the file was rotated since then: its `.1` was read first".into());
         self.pass(&mut older, 0, metadata.len(), filter, sink)
@@ -303,11 +310,14 @@ impl<'a> Reading<'a> {
                 counts,
             } = &mut filter
             {
-                if piece == 0
-                    && let Some(stamp) = stamp::find_as(*shape, &head(bytes), &self.zone)
-                {
-                    *counts = stamp.reaches(*since);
-                    self.times.saw(stamp.seconds, *counts);
+                if piece == 0 {
+                    match stamp::find_as(*shape, &head(bytes), &self.zone) {
+                        Some(stamp) => {
+                            *counts = stamp.reaches(*since);
+                            self.times.saw(stamp.seconds, *counts);
+                        }
+                        None => self.times.undated(),
+                    }
                 }
                 if !*counts {
                     return;

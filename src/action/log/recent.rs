@@ -22,6 +22,8 @@ pub struct Times {
     pub span: Option<(f64, f64)>,
     /// Whether there is a line older than those.
     pub older: bool,
+    /// Lines without a time, such as those of a stack trace.
+    pub undated: usize,
 }
 
 /// Keeps [`Times`] while lines go by.
@@ -39,6 +41,15 @@ impl Seen {
         let times = self.0.get();
         self.0.set(Times {
             older: true,
+            ..times
+        });
+    }
+
+    /// A line without a time.
+    pub fn undated(&self) {
+        let times = self.0.get();
+        self.0.set(Times {
+            undated: times.undated + 1,
             ..times
         });
     }
