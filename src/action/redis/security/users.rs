@@ -37,50 +37,90 @@ pub(super) async fn users(asker: &mut Asker) -> Result<Option<Vec<User>>, Action
         match answer {
             // deleted meanwhile
             Some(Reply::Nil) => {}
-            Some(answer) => users.push(rights_of(name, answer)),
+            Some(answer) => match rights_of(name, answer) {
+                Some(user) => users.push(user),
+                None => return Ok(None),
+            },
             None => return Ok(None),
         }
     }
     Ok(Some(users))
 }
 
-/// Reads ACL GETUSER.
-fn rights_of(name: String, answer: Reply) -> User {
-    let mut fields: Vec<(String, Reply)> = match answer {
-        Reply::Map(pairs) => pairs
-            .into_iter()
-            .map(|(name, value)| (reply::text(name), value))
-            .collect(),
+/// What a reply says by name.
+type Fields = Vec<(String, Reply)>;
+
+fn fields(answer: Reply) -> Option<Fields> {
+    match answer {
+        Reply::Map(pairs) => Some(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (reply::text(name), value))
+                .collect(),
+        ),
         Reply::Array(items) => {
             let mut items = items.into_iter();
             let mut fields = Vec::new();
             while let (Some(name), Some(value)) = (items.next(), items.next()) {
                 fields.push((reply::text(name), value));
             }
-            fields
+            Some(fields)
         }
-        _ => Vec::new(),
-    };
-    let mut words = |field: &str| -> Vec<String> {
-        let at = fields.iter().position(|(name, _)| name == field);
-        match at.map(|at| fields.swap_remove(at).1) {
-            Some(Reply::Array(items) | Reply::Set(items)) => {
-                items.into_iter().map(reply::text).collect()
+        _ => None,
+    }
+}
+
+fn take(fields: &mut Fields, name: &str) -> Option<Reply> {
+    let at = fields.iter().position(|(found, _)| found == name)?;
+    Some(fields.swap_remove(at).1)
+}
+
+fn words(fields: &mut Fields, name: &str) -> Option<Vec<String>> {
+    match take(fields, name)? {
+        Reply::Array(items) | Reply::Set(items) => {
+            Some(items.into_iter().map(reply::text).collect())
+        }
+        text @ (Reply::BulkString(_) | Reply::SimpleString(_)) => {
+            let text = reply::text(text);
+            Some(text.split(' ').map(str::to_owned).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Whether these permissions are for all keys, and for all commands.
+fn reach(fields: &mut Fields) -> Option<(bool, bool)> {
+    let (keys, commands) = (words(fields, "keys")?, words(fields, "commands")?);
+    let all_keys = keys.iter().any(|key| key == "~*" || key == "*");
+    Some((all_keys, commands == ["+@all"]))
+}
+
+/// Reads ACL GETUSER; none when it is not understood. Since Redis 7 a user may have further permissions
+/// in selectors, each of which allows by itself.
+fn rights_of(name: String, answer: Reply) -> Option<User> {
+    let mut all = fields(answer)?;
+    let flags = words(&mut all, "flags")?;
+    let (mut all_keys, mut all_commands) = reach(&mut all)?;
+    match take(&mut all, "selectors") {
+        None => {}
+        Some(Reply::Array(selectors) | Reply::Set(selectors)) => {
+            for selector in selectors {
+                let (keys, commands) = reach(&mut fields(selector)?)?;
+                all_keys |= keys;
+                all_commands |= commands;
             }
-            Some(text) => reply::text(text).split(' ').map(str::to_owned).collect(),
-            None => Vec::new(),
         }
-    };
-    let (flags, keys, commands) = (words("flags"), words("keys"), words("commands"));
+        Some(_) => return None,
+    }
     let has = |flag: &str| flags.iter().any(|found| found == flag);
-    User {
+    Some(User {
         name,
         on: has("on"),
         nopass: has("nopass"),
         // flags before Redis 7, patterns since
-        all_keys: has("allkeys") || keys.iter().any(|key| key == "~*" || key == "*"),
-        all_commands: has("allcommands") || commands == ["+@all"],
-    }
+        all_keys: has("allkeys") || all_keys,
+        all_commands: has("allcommands") || all_commands,
+    })
 }
 
 /// The one that everybody is who does not log in.
@@ -124,19 +164,33 @@ mod tests {
             text("keys"),
             list(&["*"]),
         ]);
-        let old = rights_of("a".into(), old);
+        let old = rights_of("a".into(), old).unwrap();
         assert!(old.on && old.nopass && old.all_keys && old.all_commands);
-        let new = Reply::Array(vec![
-            text("flags"),
-            list(&["on", "sanitize-payload"]),
-            text("commands"),
-            text("-@all +get"),
-            text("keys"),
-            text("~cache:* ~*"),
-        ]);
-        let new = rights_of("b".into(), new);
-        assert!(new.on && !new.nopass && new.all_keys && !new.all_commands);
-        let none = rights_of("c".into(), Reply::Array(vec![]));
-        assert!(!none.on && !none.all_keys && !none.all_commands);
+        let new = |keys: &str, selectors: Reply| {
+            Reply::Array(vec![
+                text("flags"),
+                list(&["on", "sanitize-payload"]),
+                text("commands"),
+                text("-@all +get"),
+                text("keys"),
+                text(keys),
+                text("selectors"),
+                selectors,
+            ])
+        };
+        let none = || Reply::Array(vec![]);
+        let user = rights_of("b".into(), new("~cache:* ~*", none())).unwrap();
+        assert!(user.on && !user.nopass && user.all_keys && !user.all_commands);
+        let selector = |commands: &str| list(&["commands", commands, "keys", "~*", "channels", ""]);
+        let full = new(
+            "~a",
+            Reply::Array(vec![selector("-@all +get"), selector("+@all")]),
+        );
+        let user = rights_of("c".into(), full).unwrap();
+        assert!(user.all_keys && user.all_commands);
+        // what is not understood is not known
+        assert!(rights_of("d".into(), none()).is_none());
+        assert!(rights_of("e".into(), new("~a", text("odd"))).is_none());
+        assert!(rights_of("f".into(), new("~a", Reply::Array(vec![none()]))).is_none());
     }
 }
