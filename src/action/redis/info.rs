@@ -30,7 +30,7 @@ static SPEC: Spec = Spec {
     results: &[
         (
             "keyspace",
-            "per database, such as keyspace.db0: keys, expires, avg_ttl (milliseconds)",
+            "per database, such as keyspace.db0: keys, expires, avg_ttl (milliseconds); null when the server does not say",
         ),
         (
             "nodes",
@@ -114,14 +114,22 @@ pub(super) async fn read(
             .hint("server, clients, memory, persistence, stats, replication, cpu, keyspace, ..."));
         }
     }
-    fields.entry("keyspace").or_insert_with(|| json!({}));
+    // a whole INFO without that section is of a server that has no keys to tell of
+    let unsaid = match sections.is_empty() {
+        true => Value::Null,
+        false => json!({}),
+    };
+    fields.entry("keyspace").or_insert(unsaid);
     Ok(fields)
 }
 
 /// Reads INFO's lines into `fields`.
 fn parse(text: &str, fields: &mut Map<String, Value>) {
     for line in text.lines() {
-        if line.starts_with('#') {
+        if let Some(section) = line.strip_prefix('#') {
+            if section.trim().eq_ignore_ascii_case("keyspace") {
+                fields.entry("keyspace").or_insert_with(|| json!({}));
+            }
             continue;
         }
         let Some((name, value)) = line.split_once(':') else {

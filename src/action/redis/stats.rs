@@ -186,6 +186,10 @@ impl Look {
         link.ask(Effect::Reads, &["PING"]).await?;
         let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
         let info = info::read(&mut link, &[]).await?;
+        if info.get("redis_mode").and_then(Value::as_str) == Some("sentinel") {
+            let message = format!("{} is a sentinel and holds no data", link.peer());
+            return Err(ActionError::invalid(message).hint("look at it with `redis.sentinel`"));
+        }
         Ok(Self {
             link,
             latency_ms,
@@ -305,14 +309,16 @@ fn figures(info: &Map<String, Value>, db: i64, latency_ms: f64, rates: Option<&R
     let int = |name: &str| int(info, name);
     let text = |name: &str| info.get(name).cloned().unwrap_or(Value::Null);
     let float = |name: &str| info.get(name).and_then(Value::as_f64);
-    let by_db: Map<String, Value> = info
-        .get("keyspace")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(name, part)| (name.clone(), part["keys"].clone()))
-        .collect();
-    let keys = by_db.get(&format!("db{db}")).cloned().unwrap_or(json!(0));
+    let keyspace = info.get("keyspace").and_then(Value::as_object);
+    let by_db: Option<Map<String, Value>> = keyspace.map(|keyspace| {
+        let keys = |(name, part): (&String, &Value)| (name.clone(), part["keys"].clone());
+        keyspace.iter().map(keys).collect()
+    });
+    // a database that is not listed is empty
+    let keys = by_db.as_ref().map(|by_db| {
+        let keys = by_db.get(&format!("db{db}"));
+        keys.cloned().unwrap_or(json!(0))
+    });
     let (hits, misses) = (int("keyspace_hits"), int("keyspace_misses"));
     json!({
         "hit_rate": share(hits, hits.zip(misses).map(|(hits, misses)| hits + misses)),
