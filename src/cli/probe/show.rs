@@ -156,8 +156,28 @@ impl Shows {
         if !fields.is_empty() {
             line["fields"] = Value::Object(fields);
         }
-        format!("{line}\n")
+        format!("{}\n", escaped(&line.to_string()))
     }
+}
+
+/// JSON in which nothing acts on a terminal: controls that JSON lets through, and those that turn the
+/// direction of text. All of them stand in texts, where the escape means the same.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
+                let _ = write!(text, "\\u{:04x}", u32::from(c));
+            }
+            c => text.push(c),
+        }
+    }
+    text
 }
 
 /// The verdict of two: nothing passes beside what does not.
@@ -171,5 +191,21 @@ fn worse(one: Verdict, other: Verdict) -> Verdict {
     match rank(one) >= rank(other) {
         true => one,
         false => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_moves_no_terminal_and_means_the_same() {
+        let value = json!({ "a": "x\u{9b}2J\u{7f}\u{202e}\u{2066}\u{200f}é\u{1f600}\u{1b}" });
+        let text = escaped(&value.to_string());
+        assert_eq!(
+            text,
+            "{\"a\":\"x\\u009b2J\\u007f\\u202e\\u2066\\u200fé\u{1f600}\\u001b\"}"
+        );
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 }
