@@ -271,14 +271,30 @@ fn a_look_that_is_not_there_or_does_not_fit_is_said_with_a_way_out() {
 fn the_looks_are_listed_and_those_that_fit() {
     let all = probe(["--list"]).success();
     assert!(all.stdout.starts_with("look"), "{}", all.stdout);
-    for key in ["redis.stats", "sql", "http", "file.stat", "log.scan"] {
+    for key in [
+        "redis.stats",
+        "sql",
+        "http",
+        "file.stat",
+        "log.scan",
+        "disk.free",
+        "process.cpu",
+    ] {
         let found = all
             .stdout
             .lines()
             .any(|line| line.split(' ').next() == Some(key));
         assert!(found, "{key}\n{}", all.stdout);
     }
-    for key in ["shell", "redis.flush", "manual", "wait", "notify"] {
+    for key in [
+        "shell",
+        "redis.flush",
+        "manual",
+        "wait",
+        "notify",
+        "redis.monitor",
+        "redis.pubsub",
+    ] {
         let found = all
             .stdout
             .lines()
@@ -296,6 +312,35 @@ fn the_looks_are_listed_and_those_that_fit() {
     let path = probe(["--list", "/var/log"]).success();
     assert!(path.stdout.contains("log.scan"), "{}", path.stdout);
     assert!(!path.stdout.contains("redis"), "{}", path.stdout);
+    let here = probe(["--list", "-"]).success();
+    assert!(here.stdout.contains("process.cpu"), "{}", here.stdout);
+    assert!(!here.stdout.contains("file.stat"), "{}", here.stdout);
+    let monitor = probe(["redis://127.0.0.1", "redis.monitor"]).code(64);
+    assert!(
+        monitor
+            .stderr
+            .starts_with("error: `redis.monitor` is for a step of a runbook: it takes up to half"),
+        "{}",
+        monitor.stderr
+    );
+}
+
+#[test]
+fn this_machine_is_looked_at_by_hand() {
+    let disk = probe(["-", "disk.free", "/", "--expect", "result.total_bytes > 0"]).success();
+    assert!(
+        disk.stdout.starts_with("disk.free of this machine, "),
+        "{}",
+        disk.stdout
+    );
+    probe(["/", "disk.free", "--expect", "result.total_bytes > 0"]).success();
+    let pid = format!("pid={}", std::process::id());
+    let cpu = ["--set", "over=100ms", "--expect", "result.count == 1"];
+    let ran = Ferry::new()
+        .command(&["probe", "-", "process.cpu", "--set", &pid])
+        .args(cpu)
+        .run();
+    ran.success();
 }
 
 #[test]

@@ -15,6 +15,15 @@ use crate::runbook::{Class, Spec, TargetKind};
 /// Actions that change nothing and look at no system: they wait for people, for time, for a run.
 const NO_LOOKS: [&str; 5] = ["approve", "env", "manual", "snapshot_equals", "wait"];
 
+/// Actions that change nothing and are for the steps of a runbook alone, and why.
+const STEPS_ONLY: [(&str, &str); 2] = [
+    (
+        "redis.monitor",
+        "it takes up to half of a server's speed while it is on",
+    ),
+    ("redis.pubsub", "it publishes a message"),
+];
+
 /// What may read, as the call does.
 const SAMPLES: [&str; 3] = ["PING", "GET /", "select 1"];
 
@@ -50,7 +59,8 @@ fn looks() -> Vec<Spec> {
 fn is_look(spec: &Spec) -> bool {
     let reads = |value: &Value| (spec.class)(value) == Class::Reading;
     let by_call = || SAMPLES.iter().any(|text| reads(&Value::from(*text)));
-    !NO_LOOKS.contains(&spec.key) && (reads(&Value::Null) || by_call())
+    let for_steps = STEPS_ONLY.iter().any(|(key, _)| *key == spec.key);
+    !for_steps && !NO_LOOKS.contains(&spec.key) && (reads(&Value::Null) || by_call())
 }
 
 /// The parameter of a look that a path is for.
@@ -62,11 +72,31 @@ fn path_of(spec: &Spec) -> Option<String> {
     wanted.map(|path| (*path).to_owned())
 }
 
+/// Whether it needs no system with an address: it looks at this machine.
+fn is_local(spec: &Spec) -> bool {
+    spec.targets.is_empty() || spec.target_optional && spec.targets.contains(&TargetKind::Host)
+}
+
 fn fits(spec: &Spec, subject: &Subject) -> bool {
     match subject {
         Subject::System(_) => spec.targets.iter().any(|kind| subject.is(*kind)),
-        Subject::Path(_) => spec.targets.is_empty() && path_of(spec).is_some(),
-        Subject::Here => spec.targets.is_empty(),
+        Subject::Path(_) => is_local(spec) && path_of(spec).is_some(),
+        Subject::Here => is_local(spec),
+    }
+}
+
+/// Whether it is offered: what takes a path is named with one.
+fn is_offered(spec: &Spec, subject: &Subject) -> bool {
+    let by_path = spec.targets.is_empty() && path_of(spec).is_some();
+    fits(spec, subject) && !(by_path && matches!(subject, Subject::Here))
+}
+
+/// What it looks at, in a word.
+fn looks_at(spec: &Spec) -> Vec<&'static str> {
+    match (is_local(spec), path_of(spec)) {
+        (true, Some(_)) => vec!["path"],
+        (true, None) => vec!["-"],
+        (false, _) => spec.targets.iter().map(|kind| kind.key()).collect(),
     }
 }
 
@@ -91,6 +121,12 @@ pub(super) fn choose(args: &Args, subject: &Subject) -> Result<Kind, CommandErro
 }
 
 fn unknown(wanted: &str, looks: &[Spec]) -> CommandError {
+    let for_steps = STEPS_ONLY.iter().find(|(key, _)| *key == wanted);
+    if let Some((_, why)) = for_steps {
+        let message = format!("`{wanted}` is for a step of a runbook: {why}");
+        return CommandError::new(Exit::Usage, message)
+            .hint("`ferry probe --list` lists the looks");
+    }
     let (message, hint) = match Registry::all().catalog().get(wanted) {
         Some(_) if NO_LOOKS.contains(&wanted) => (
             format!("`{wanted}` looks at no system"),
@@ -119,14 +155,16 @@ fn unfit(spec: &Spec, subject: &Subject, looks: &[Spec]) -> CommandError {
         Subject::Path(_) => "a path".into(),
         Subject::Here => "this machine".into(),
     };
-    let kinds: Vec<_> = spec.targets.iter().map(|kind| kind.key()).collect();
-    let takes = match (kinds.as_slice(), path_of(spec)) {
-        ([], Some(_)) => "a path".to_owned(),
-        ([], None) => "this machine, `-`".to_owned(),
-        (kinds, _) => format!("`{}`", kinds.join("` or `")),
+    let takes = match looks_at(spec).as_slice() {
+        ["path"] => "a path".to_owned(),
+        ["-"] => "this machine, `-`".to_owned(),
+        kinds => format!("`{}`", kinds.join("` or `")),
     };
     let message = format!("`{}` looks at {takes}, and this is {what}", spec.key);
-    let fitting: Vec<_> = looks.iter().filter(|one| fits(one, subject)).collect();
+    let fitting: Vec<_> = looks
+        .iter()
+        .filter(|one| is_offered(one, subject))
+        .collect();
     let fitting: Vec<_> = fitting.iter().map(|one| format!("`{}`", one.key)).collect();
     let error = CommandError::new(Exit::Usage, message);
     match fitting.is_empty() {
@@ -194,15 +232,10 @@ fn usual_of(system: &System) -> (&'static str, Value) {
 pub(super) fn list(subject: Option<&Subject>) -> String {
     let mut rows = vec![["look", "at", "what it does"].map(str::to_owned).to_vec()];
     for spec in looks() {
-        if subject.is_some_and(|subject| !fits(&spec, subject)) {
+        if subject.is_some_and(|subject| !is_offered(&spec, subject)) {
             continue;
         }
-        let kinds: Vec<_> = spec.targets.iter().map(|kind| kind.key()).collect();
-        let at = match (kinds.as_slice(), path_of(&spec)) {
-            ([], Some(_)) => "path".to_owned(),
-            ([], None) => "-".to_owned(),
-            (kinds, _) => kinds.join(", "),
-        };
+        let at = looks_at(&spec).join(", ");
         rows.push(vec![spec.key.to_owned(), at, spec.summary.to_owned()]);
     }
     table(&rows, usize::MAX)
