@@ -33,6 +33,8 @@ impl Unit {
         };
         let no_size = ["ratio", "share", "perc", "count", "policy"];
         match name {
+            // whatever a server answers
+            "reply" => Self::None,
             _ if words.contains("Unix epoch") => Self::Moment,
             _ if words.contains("0 to 1") || ends(&["share"]) || name == "hit_rate" => Self::Share,
             _ if ends(&["us", "usec"]) => Self::Micros,
@@ -64,7 +66,10 @@ impl Unit {
             Self::Bytes => number.as_u64().map(human_bytes),
             Self::Micros => time(value / 1_000.0),
             Self::Millis => time(value),
-            Self::Seconds => time(value * 1_000.0),
+            Self::Seconds => match value {
+                0.0 => Some("0s".into()),
+                _ => time(value * 1_000.0),
+            },
             Self::Moment => at(value),
             _ => None,
         };
@@ -159,6 +164,7 @@ mod tests {
         is("memory_share", "x, 0 to 1; y", 0.25, "25.0 %", "0.25");
         is("hit_rate", "", 0.9731, "97.3 %", "0.9731");
         is("uptime_s", "", 7_800, "2h 10m", "7800");
+        is("longest_idle_s", "", 0, "0s", "0");
         is("uptime_in_seconds", "", 61, "1m 01s", "61");
         is("latency_ms", "", 0.4213, "0.42 ms", "0.4213");
         is("usec", "", 1500, "1.50 ms", "1500");
@@ -175,6 +181,13 @@ mod tests {
     #[test]
     fn what_only_looks_like_a_unit_stays_a_number() {
         is("keys", "", 1_234_567, "1234567", "");
+        is(
+            "reply",
+            "text; bytes that are no text are {hex}",
+            7,
+            "7",
+            "",
+        );
         is("mem_fragmentation_ratio", "", 1.5, "1.5", "");
         is("ops_per_sec", "", 12, "12", "");
         is("ops_per_sec", "", 12.0, "12", "");
