@@ -152,8 +152,12 @@ async fn ask(mut link: Link, command: &Argv) -> Result<Value, ActionError> {
         )
         .hint("ask for less: a range, SCAN with COUNT, a single field")
     })?;
-    if name == "CONFIG GET" {
-        hide_secrets(&mut shown);
+    match name.as_str() {
+        "CONFIG GET" => hide_secrets(&mut shown),
+        "ACL GETUSER" => hide_passwords(&mut shown),
+        "ACL LIST" => hide_hashes(&mut shown),
+        "SLOWLOG GET" => fold_arguments(&mut shown),
+        _ => {}
     }
     Ok(json!({ "reply": shown, "latency_ms": latency_ms }))
 }
@@ -170,5 +174,89 @@ fn hide_secrets(list: &mut Value) {
         if secret && pair[1] != "" {
             pair[1] = json!(HIDDEN);
         }
+    }
+}
+
+/// In a user's rights, hides the hashes of the passwords; how many there are stays.
+fn hide_passwords(user: &mut Value) {
+    let Some(items) = user.as_array_mut() else {
+        if let Some(passwords) = user.get_mut("passwords") {
+            hide_all(passwords);
+        }
+        return;
+    };
+    for pair in items.chunks_exact_mut(2) {
+        if pair[0] == "passwords" {
+            hide_all(&mut pair[1]);
+        }
+    }
+}
+
+fn hide_all(list: &mut Value) {
+    match list.as_array_mut() {
+        Some(all) => all.iter_mut().for_each(|one| *one = json!(HIDDEN)),
+        None => *list = json!(HIDDEN),
+    }
+}
+
+/// In rules such as `user ann on #c0ffee ~* +@all`, hides the hashes of passwords.
+fn hide_hashes(rules: &mut Value) {
+    for rule in rules.as_array_mut().into_iter().flatten() {
+        let Some(text) = rule.as_str() else { continue };
+        let words = text.split(' ').map(|word| match word.starts_with('#') {
+            true => HIDDEN,
+            false => word,
+        });
+        *rule = json!(words.collect::<Vec<_>>().join(" "));
+    }
+}
+
+/// In entries of the slow log, leaves the command and how many words it had: the others may be secrets.
+fn fold_arguments(entries: &mut Value) {
+    for entry in entries.as_array_mut().into_iter().flatten() {
+        let Some(words) = entry.get_mut(3).and_then(Value::as_array_mut) else {
+            continue;
+        };
+        let more = words.len().saturating_sub(1);
+        if more > 0 {
+            words.truncate(1);
+            words.push(json!(format!("({more} more, see `redis.slowlog`)")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_show_no_passwords_and_no_values() {
+        let mut user = json!(["flags", ["on"], "passwords", ["ab01", "cd02"], "keys", "~*"]);
+        hide_passwords(&mut user);
+        assert_eq!(
+            user,
+            json!(["flags", ["on"], "passwords", [HIDDEN, HIDDEN], "keys", "~*"])
+        );
+        let mut user = json!({ "flags": ["on"], "passwords": ["ab01"] });
+        hide_passwords(&mut user);
+        assert_eq!(user, json!({ "flags": ["on"], "passwords": [HIDDEN] }));
+        let mut rules = json!(["user ann on #ab01 ~* +@all", "user default off"]);
+        hide_hashes(&mut rules);
+        assert_eq!(
+            rules,
+            json!([format!("user ann on {HIDDEN} ~* +@all"), "user default off"])
+        );
+        let mut slow = json!([
+            [1, 2, 3, ["SET", "k", "secret"], "c", ""],
+            [2, 2, 3, ["PING"]]
+        ]);
+        fold_arguments(&mut slow);
+        assert_eq!(
+            slow,
+            json!([
+                [1, 2, 3, ["SET", "(2 more, see `redis.slowlog`)"], "c", ""],
+                [2, 2, 3, ["PING"]]
+            ])
+        );
     }
 }
