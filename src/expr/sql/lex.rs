@@ -208,7 +208,8 @@ impl<'t> Lexer<'t> {
             None => mysql && rest.starts_with('#'),
         };
         if to_line_end {
-            self.take(|c| c != '\n');
+            let postgres = self.dialect == Dialect::Postgres;
+            self.take(|c| c != '\n' && !(postgres && c == '\r'));
             return Ok(true);
         }
         if mysql && (rest.starts_with("/*!") || rest.starts_with("/*M!")) {

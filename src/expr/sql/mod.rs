@@ -117,6 +117,15 @@ pub fn findings(text: &str, dialect: Dialect, rules: &[Rule]) -> Result<Vec<Stri
             let line = statement[0].line;
             return Err(format!("line {line} does not begin a statement of SQL"));
         }
+        // a program of the client, which may run anything; `\N` is MySQL's null
+        let program = statement.windows(2).find(|two| {
+            two[0].is('\\') && !(dialect == Dialect::Mysql && two[1].word() == Some("n"))
+        });
+        let last = statement.last().filter(|token| token.is('\\'));
+        if let Some(token) = program.map(|two| &two[0]).or(last) {
+            let line = token.line;
+            return Err(format!("line {line} has a backslash, which is not SQL"));
+        }
         rules::judge(statement, dialect, rules, &mut found);
         // the block of a `do` is carried out at once, unlike that of a function
         if first.and_then(Token::word) == Some("do") {
@@ -191,6 +200,10 @@ mod tests {
                 Dialect::Postgres,
             ),
             (
+                "delete from t where lower(name) = 'a'; delete from t where date < now(); delete from t where id in (select id from u)",
+                Dialect::Postgres,
+            ),
+            (
                 "create function f() returns void language sql as $$ drop table t $$",
                 Dialect::Postgres,
             ),
@@ -240,6 +253,27 @@ mod tests {
             "delete from t where (1 = 1)",
             "line 1: delete without where",
         ),
+        (
+            "delete from t where exists (select 1)",
+            "line 1: delete without where",
+        ),
+        (
+            "delete from t where 1 in (1) or 'a' like 'a'",
+            "line 1: delete without where",
+        ),
+        (
+            "delete from t where now() > '2020-01-01' and 1 between 0 and 2",
+            "line 1: delete without where",
+        ),
+        (
+            "delete from t where current_date is not null",
+            "line 1: delete without where",
+        ),
+        (
+            "delete from t where date '2020-01-01' < now()::date",
+            "line 1: delete without where",
+        ),
+        ("select 1 -- a\rdrop table t", "line 1: drop table"),
         (
             "delete from t using (select 1 from u where a = 1) x",
             "line 1: delete without where",
@@ -348,6 +382,11 @@ mod tests {
                 "select 1;\n\\i other.sql",
                 "line 2 does not begin a statement of SQL",
             ),
+            (
+                "select 'drop table t' \\gexec",
+                "line 1 has a backslash, which is not SQL",
+            ),
+            ("select 1 \\", "line 1 has a backslash, which is not SQL"),
             (
                 "select 1;\nselect 'drop table t",
                 "a text begins on line 2 and never ends",

@@ -1,6 +1,6 @@
 //! The rules of `sql_lint`: [`judge`] holds one statement against those that are asked for.
 
-use super::lex::{Dialect, Token};
+use super::lex::{Dialect, Tok, Token};
 use super::unread;
 
 /// What is not wanted.
@@ -66,7 +66,7 @@ pub fn judge(statement: &[Token<'_>], dialect: Dialect, rules: &[Rule], found: &
             }
             "delete" => (
                 Rule::DeleteWithoutWhere,
-                everything(rest).then(|| "delete without where".into()),
+                everything(rest, dialect).then(|| "delete without where".into()),
             ),
             "execute" => {
                 found.push(unread(rest[0].line));
@@ -108,26 +108,109 @@ fn whole<'a, 't>(rest: &'a [Token<'t>]) -> &'a [Token<'t>] {
 }
 
 /// Whether a `delete` takes all rows: it has no condition, or one that always holds.
-fn everything(rest: &[Token<'_>]) -> bool {
+fn everything(rest: &[Token<'_>], dialect: Dialect) -> bool {
     let depth = rest[0].depth;
     let statement = whole(rest);
     let condition = statement
         .iter()
         .position(|token| token.depth == depth && token.word() == Some("where"));
     let Some(at) = condition else { return true };
-    let condition: Vec<&Token<'_>> = statement[at + 1..]
+    let condition = &statement[at + 1..];
+    let end = condition
         .iter()
-        .take_while(|token| token.word() != Some("returning"))
-        .filter(|token| !token.is('(') && !token.is(')'))
-        .collect();
+        .position(|token| token.word() == Some("returning"));
+    let condition = &condition[..end.unwrap_or(condition.len())];
     // without a name of a column it is the same for each row
-    !condition.iter().any(|token| match token.word() {
-        Some(word) => !matches!(
+    !(0..condition.len()).any(|at| may_be_column(condition, at, dialect))
+}
+
+/// Words in conditions that are no columns.
+const NO_COLUMNS: &[&str] = &[
+    "all",
+    "and",
+    "any",
+    "as",
+    "asc",
+    "between",
+    "by",
+    "case",
+    "cast",
+    "collate",
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_schema",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "desc",
+    "distinct",
+    "div",
+    "else",
+    "end",
+    "escape",
+    "except",
+    "exists",
+    "false",
+    "from",
+    "glob",
+    "having",
+    "ilike",
+    "in",
+    "intersect",
+    "is",
+    "isnull",
+    "like",
+    "limit",
+    "localtime",
+    "localtimestamp",
+    "mod",
+    "not",
+    "notnull",
+    "null",
+    "offset",
+    "or",
+    "order",
+    "regexp",
+    "rlike",
+    "select",
+    "session_user",
+    "similar",
+    "some",
+    "symmetric",
+    "then",
+    "to",
+    "true",
+    "union",
+    "unknown",
+    "utc_date",
+    "utc_time",
+    "utc_timestamp",
+    "values",
+    "when",
+    "where",
+    "xor",
+];
+
+/// Whether a column may be named here: no word of the language, no function, no type.
+fn may_be_column(tokens: &[Token<'_>], at: usize, dialect: Dialect) -> bool {
+    let next = tokens.get(at + 1);
+    let called = next.is_some_and(|next| next.is('('));
+    let cast = at > 0 && tokens[at - 1].is(':');
+    if called || cast {
+        return false;
+    }
+    let Some(word) = tokens[at].word() else {
+        return tokens[at].tok == Tok::Name;
+    };
+    // `date '2020-01-01'` is a value
+    let typed = next.is_some_and(|next| matches!(next.tok, Tok::Text(_)))
+        && matches!(
             word,
-            "true" | "false" | "not" | "null" | "is" | "and" | "or"
-        ),
-        None => token.tok == super::lex::Tok::Name,
-    })
+            "date" | "time" | "timestamp" | "timestamptz" | "interval"
+        );
+    let me = word == "user" && dialect == Dialect::Postgres;
+    !typed && !me && !NO_COLUMNS.contains(&word)
 }
 
 /// `alter .. drop column`, but not what only takes a property from a column.
