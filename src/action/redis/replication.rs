@@ -123,6 +123,9 @@ fn view(info: &Map<String, Value>, wanted: Option<u32>) -> Value {
         .filter_map(|n| info.get(&format!("slave{n}")))
         .map(|replica| follower(replica, int("master_repl_offset")))
         .collect();
+    // one that is counted and not listed may be any distance behind
+    let counted = int("connected_slaves").unwrap_or(0);
+    let listed = usize::try_from(counted).is_ok_and(|counted| counted == replicas.len());
     let online = replicas.iter().filter(|r| r["state"] == "online").count();
     let at_replica = role == "replica";
     let master = info
@@ -136,10 +139,10 @@ fn view(info: &Map<String, Value>, wanted: Option<u32>) -> Value {
         "connected": int("connected_slaves"),
         "online": online,
         "enough": wanted
-            .filter(|_| role == "master")
+            .filter(|_| role == "master" && listed)
             .map(|wanted| online as u64 >= u64::from(wanted)),
-        "max_lag_bytes": furthest(&replicas, "lag_bytes"),
-        "max_lag_s": furthest(&replicas, "lag_s"),
+        "max_lag_bytes": furthest(&replicas, "lag_bytes").filter(|_| listed),
+        "max_lag_s": furthest(&replicas, "lag_s").filter(|_| listed),
         "replicas": replicas,
         "offset": offset,
         "master": master,
@@ -244,6 +247,12 @@ mod tests {
             (&json!(10), &json!(1), &json!(true))
         );
         assert_eq!(seen["replicas"][0]["node"], "[::1]:7");
+        let mut hidden = info("online");
+        hidden["connected_slaves"] = json!(3);
+        let seen = of(&hidden, Some(2));
+        for key in ["max_lag_bytes", "max_lag_s", "enough"] {
+            assert_eq!(seen[key], Value::Null, "{key}");
+        }
         let seen = of(&info("send_bulk"), Some(2));
         assert_eq!(
             (&seen["online"], &seen["enough"]),
