@@ -24,6 +24,11 @@ pub(super) struct Made {
 
 pub(super) fn make(args: &Args, subject: Subject, kind: &Kind) -> Result<Made, CommandError> {
     let mut params = params(args, kind)?;
+    if kind.key() == "redis" && holds_up(&params["command"]) {
+        let message = "`KEYS`, and `SCAN` with a COUNT over 1000, hold the server up";
+        return Err(CommandError::new(Exit::Usage, message)
+            .hint("`redis.keys` goes over all keys and leaves the server time for others"));
+    }
     let system = match subject {
         Subject::System(system) => Some(system),
         Subject::Path(path) => {
@@ -115,6 +120,32 @@ fn params(args: &Args, kind: &Kind) -> Result<Value, CommandError> {
     Ok(Value::Object(params))
 }
 
+/// Whether a command goes over all keys, or over many, while nobody else is served.
+fn holds_up(command: &Value) -> bool {
+    let words: Vec<String> = match command {
+        Value::String(line) => line.split_whitespace().map(str::to_owned).collect(),
+        Value::Array(words) => words
+            .iter()
+            .map(|word| {
+                word.as_str()
+                    .map_or_else(|| word.to_string(), str::to_owned)
+            })
+            .collect(),
+        _ => return false,
+    };
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| word.trim_matches(['"', '\'']).to_uppercase())
+        .collect();
+    match words.first().map(String::as_str) {
+        Some("KEYS") => true,
+        Some("SCAN") => words
+            .windows(2)
+            .any(|two| two[0] == "COUNT" && two[1].parse::<u64>().is_ok_and(|count| count > 1_000)),
+        _ => false,
+    }
+}
+
 /// What is wrong with it, without the places: nobody wrote that text.
 fn refused(found: &[runbook::Diagnostic]) -> CommandError {
     let mistakes = found.iter().filter(|one| one.severity == Severity::Error);
@@ -127,4 +158,30 @@ fn refused(found: &[runbook::Diagnostic]) -> CommandError {
         }
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_a_server_up_is_told() {
+        for command in [
+            json!("keys *"),
+            json!(["KEYS", "a*"]),
+            json!("SCAN 0 MATCH x COUNT 1001"),
+            json!(["scan", 0, "count", 1_000_000]),
+            json!("\"KEYS\" *"),
+        ] {
+            assert!(holds_up(&command), "{command}");
+        }
+        for command in [
+            json!("SCAN 0 COUNT 1000"),
+            json!("GET KEYS"),
+            json!(["SCAN", 0]),
+            Value::Null,
+        ] {
+            assert!(!holds_up(&command), "{command}");
+        }
+    }
 }
