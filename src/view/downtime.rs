@@ -22,6 +22,8 @@ pub struct Downtime {
     pub precision_ms: u64,
     /// Where nobody looked.
     pub gaps: Vec<Gap>,
+    /// For how long nobody looked while it was not known to be down, in milliseconds: it may have been.
+    pub unseen_ms: u64,
 }
 
 impl Downtime {
@@ -46,6 +48,7 @@ impl RunView {
             spans.extend(own.map(|(from, to)| (*from, *to, to.unwrap_or(until))));
         }
         let spans = union(spans);
+        let unseen_ms = unseen(&guards, &spans);
         let long = |(from, _, until): &(i64, Option<i64>, i64)| ms_between(*from, *until);
         let mut gaps: Vec<Gap> = guards.iter().flat_map(|one| one.gaps.clone()).collect();
         gaps.sort_by_key(|gap| gap.from);
@@ -61,8 +64,34 @@ impl RunView {
                 .max()
                 .unwrap_or(0),
             gaps,
+            unseen_ms,
         })
     }
+}
+
+/// The time in which somebody did not look, outside of the stretches that count as down: with several
+/// guards each has to have looked.
+fn unseen(guards: &[&CheckView], down: &[(i64, Option<i64>, i64)]) -> u64 {
+    let gaps = guards.iter().flat_map(|guard| &guard.gaps);
+    let gaps = union(gaps.map(|gap| (gap.from, Some(gap.to), gap.to)).collect());
+    let in_it = |from: i64, to: i64| {
+        let both = down.iter().map(|(began, _, until)| {
+            let (from, to) = (from.max(*began), to.min(*until));
+            ms_between(from, to)
+        });
+        both.sum::<u64>()
+    };
+    let long = gaps.iter();
+    let seen: u64 = long
+        .map(|(from, _, to)| ms_between(*from, *to).saturating_sub(in_it(*from, *to)))
+        .sum();
+    // a view keeps so many gaps, and the tally counts all
+    let unkept = guards.iter().map(|guard| {
+        let known: u64 = guard.gaps.iter().map(|gap| gap.missed).sum();
+        let more = guard.total().missed.saturating_sub(known);
+        more.saturating_mul(guard.outline.every_ms)
+    });
+    seen + unkept.sum::<u64>()
 }
 
 /// What was counted beyond the looks that were kept.
@@ -133,6 +162,20 @@ mod tests {
         assert_eq!(union(vec![shut(0, 10), open(5, 30)]), [open(0, 30)]);
         assert_eq!(union(vec![open(0, 30), shut(5, 10)]), [open(0, 30)]);
         assert_eq!(union(vec![open(0, 30), shut(5, 30)]), [open(0, 30)]);
+    }
+
+    #[test]
+    fn a_gap_is_unseen_as_far_as_it_is_not_down_anyway() {
+        let mut view = RunView::replay(&samples::watched());
+        assert_eq!(view.downtime(i64::MAX).unwrap().unseen_ms, 0);
+        let (from, to) = view.checks[0].failing[0];
+        let gap = |from, to| Gap {
+            from,
+            to,
+            missed: 1,
+        };
+        view.checks[0].gaps = vec![gap(from - 4_000, from + 500), gap(from + 100, to.unwrap())];
+        assert_eq!(view.downtime(i64::MAX).unwrap().unseen_ms, 4_000);
     }
 
     #[test]

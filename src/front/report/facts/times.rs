@@ -1,7 +1,7 @@
 //! Times of a report: what was planned, what it took, and what it was allowed to take.
 
-use crate::view::RunView;
 use crate::view::forecast::Timeline;
+use crate::view::{Downtime, RunView};
 
 /// When a phase was to be carried out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,20 +46,25 @@ pub(in super::super) struct Budget {
     pub(in super::super) took_ms: Option<u64>,
     /// Whether it may be more: it was not over when it was looked at last.
     pub(in super::super) at_least: bool,
+    /// For how long nobody looked, in milliseconds: it may be more by as much.
+    pub(in super::super) unseen_ms: u64,
     /// Why there is no measurement.
     pub(in super::super) why: &'static str,
 }
 
 impl Budget {
-    /// Whether it was kept; `None` where one of both is not known.
+    /// Whether it was kept; `None` where one of both is not known, and where what nobody looked at
+    /// decides it.
     pub(in super::super) fn kept(&self) -> Option<bool> {
         #[expect(
             clippy::cast_precision_loss,
             reason = "milliseconds of a run are far below 2^53"
         )]
-        let took_s = self.took_ms? as f64 / 1_000.0;
-        let within = took_s <= self.budget_s?;
-        (!within || !self.at_least).then_some(within)
+        let seconds = |ms: u64| ms as f64 / 1_000.0;
+        let (took, budget_s) = (self.took_ms?, self.budget_s?);
+        let within = seconds(took) <= budget_s;
+        let proven = !self.at_least && seconds(took.saturating_add(self.unseen_ms)) <= budget_s;
+        (!within || proven).then_some(within)
     }
 }
 
@@ -77,13 +82,15 @@ pub(in super::super) fn budgets(view: &RunView) -> [Budget; 3] {
             budget_s: budgets.total_s,
             took_ms: view.took_ms(end(view)),
             at_least: false,
+            unseen_ms: 0,
             why: "nothing has started",
         },
         Budget {
             name: "downtime",
             budget_s: budgets.downtime_s,
             took_ms: down.as_ref().map(|down| down.ms),
-            at_least: down.is_some_and(|down| down.is_open()),
+            at_least: down.as_ref().is_some_and(Downtime::is_open),
+            unseen_ms: down.as_ref().map_or(0, |down| down.unseen_ms),
             why: "not measured",
         },
         Budget {
@@ -91,6 +98,7 @@ pub(in super::super) fn budgets(view: &RunView) -> [Budget; 3] {
             budget_s: budgets.rollback_s,
             took_ms: back,
             at_least: false,
+            unseen_ms: 0,
             why: "did not go back",
         },
     ]
