@@ -53,17 +53,31 @@ pub fn run(view: &RunView, next: &[String], page: &Page) -> String {
     } else {
         clock
     };
-    head(view, page, clock, &Timeline::of(view, until), &mut out);
+    let over = view.is_closed();
+    let looked = match page.live && !over {
+        true => clock,
+        false => now,
+    };
+    head(
+        view,
+        page,
+        (clock, looked),
+        &Timeline::of(view, until),
+        &mut out,
+    );
     let mut text = lines(out);
     text.push('\n');
     text.push_str(&phases(view, page));
     let mut out = Vec::new();
     under_way(view, page, &mut out);
+    // a watch ends by the clock of the wall, also where its run stands still
     let room = Room {
-        now,
+        now: if over { now } else { clock },
         columns: page.columns,
         colour: page.colour,
-        live: !stands,
+        live: page.live && !over,
+        goes_on: !stands,
+        over,
     };
     out.extend(watched::lines(view, room));
     warnings(view, page, &mut out);
@@ -90,7 +104,14 @@ fn lines(lines: Vec<String>) -> String {
     })
 }
 
-fn head(view: &RunView, page: &Page, clock: i64, timeline: &Timeline, out: &mut Vec<String>) {
+/// The head. `times`: the clock of the wall, and up to when guards measured.
+fn head(
+    view: &RunView,
+    page: &Page,
+    times: (i64, i64),
+    timeline: &Timeline,
+    out: &mut Vec<String>,
+) {
     let interrupted = view.status.is_active() && !page.live;
     let (word, tone) = match interrupted {
         true => ("interrupted", Tone::Bad),
@@ -131,7 +152,7 @@ fn head(view: &RunView, page: &Page, clock: i64, timeline: &Timeline, out: &mut 
     for (word, text) in super::times::lines(view, timeline) {
         say(word, &text);
     }
-    for (word, text) in decision(view, page, clock) {
+    for (word, text) in decision(view, page, times) {
         say(word, &text);
     }
     standing(view, interrupted, &mut say);
@@ -159,15 +180,19 @@ fn standing(view: &RunView, interrupted: bool, say: &mut dyn FnMut(&str, &str)) 
 }
 
 /// By when it has to be decided whether it goes back, and how long the system was down.
-fn decision(view: &RunView, page: &Page, clock: i64) -> Vec<(&'static str, String)> {
+fn decision(
+    view: &RunView,
+    page: &Page,
+    (clock, looked): (i64, i64),
+) -> Vec<(&'static str, String)> {
     let lines = page.decide.iter().flat_map(|one| one.lines(clock));
     let word = |at: usize| if at == 0 { "decision" } else { "" };
     let mut said: Vec<_> = lines
         .enumerate()
         .map(|(at, text)| (word(at), text))
         .collect();
-    if let Some(down) = view.downtime(page.now) {
-        let text = watched::downtime_words(&down, view.header.window.downtime_s);
+    if let Some(down) = view.downtime(looked) {
+        let text = watched::downtime_words(&down, view.header.window.downtime_s, view.is_closed());
         said.push(("downtime", text));
     }
     said
@@ -180,8 +205,10 @@ fn held(view: &RunView) -> Option<String> {
     }
     let (guard, said) = view.held_by()?;
     Some(format!(
-        "by guard `{}`: {}; `ferry resume` goes on and looks afresh, `ferry rollback` goes back",
-        guard.name, said.why
+        "by guard `{}`: {}{}; `ferry resume` goes on and looks afresh, `ferry rollback` goes back",
+        guard.name,
+        said.why,
+        watched::past_point(guard, said)
     ))
 }
 

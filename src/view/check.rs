@@ -158,6 +158,13 @@ impl CheckView {
         }
     }
 
+    /// A verdict counts also the looks that were not kept.
+    fn counted(&mut self, judgement: &Judgement) {
+        if judgement.tally.looks >= self.tally.looks {
+            self.tally = judgement.tally.clone();
+        }
+    }
+
     fn gap(&mut self, from: i64, to: i64, missed: u64) {
         if self.gaps.len() < GAPS && to > from {
             self.gaps.push(Gap { from, to, missed });
@@ -275,10 +282,12 @@ impl RunView {
             CheckEvent::GoesOn { missed, .. } => check.goes_on(at, *missed),
             CheckEvent::Looked { sample, tally, .. } => check.look(sample, tally, lean),
             CheckEvent::Judged { judgement, .. } => {
+                check.counted(judgement);
                 check.settled = true;
                 check.judged.push((at, (**judgement).clone()));
             }
             CheckEvent::Ended { judgement, .. } => {
+                check.counted(judgement);
                 check.ended = Some((at, (**judgement).clone()));
             }
         }

@@ -49,7 +49,7 @@ impl Teller {
             CheckEvent::Judged { judgement, .. } => {
                 let (tone, word) = word(judgement);
                 let bad = judgement.verdict != Verdict::Pass;
-                let rest = format!(" {}{}", shown(&judgement.why), follows(judgement.then));
+                let rest = format!(" {}{}", shown(&judgement.why), follows(check, judgement));
                 say(tone, word, rest, bad || check.outline.guard);
                 if bad {
                     lines.extend(details(check, judgement, at));

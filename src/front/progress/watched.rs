@@ -34,7 +34,7 @@ impl Scene<'_> {
     /// The lines below a step that watches.
     pub(super) fn watched(&self, check: &CheckView, columns: usize, lines: &mut Vec<String>) {
         let indent = if columns < WIDE { "   " } else { "      " };
-        let (tone, words) = standing(check);
+        let (tone, words) = standing(check, false);
         let there = |path: &&String| {
             check
                 .samples
@@ -74,7 +74,7 @@ impl Scene<'_> {
         let mut bad: Vec<(Tone, String)> = Vec::new();
         let mut unseen = 0;
         for guard in &guards {
-            let (tone, words) = standing(guard);
+            let (tone, words) = standing(guard, false);
             match tone {
                 Tone::Bad | Tone::Odd => {
                     bad.push((tone, format!("`{}` {}", shown(&guard.name), shown(&words))));
@@ -112,7 +112,7 @@ impl Scene<'_> {
         if let Some(down) = self.view.downtime(self.now).filter(|down| down.ms > 0) {
             let budget = self.view.header.window.downtime_s;
             let over = budget.is_some_and(|budget| millis(budget) < down.ms);
-            let text = super::super::watched::downtime_words(&down, budget);
+            let text = super::super::watched::downtime_words(&down, budget, false);
             let tone = match (over, down.is_open()) {
                 (true, _) => Tone::Bad,
                 (false, true) => Tone::Odd,

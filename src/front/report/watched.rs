@@ -61,7 +61,7 @@ fn one(check: &CheckView, out: &mut String) {
         out.push_str(&format!("- Expected: {}\n", prose(text)));
     }
     for (at, said) in check.judged.iter().take(LISTED) {
-        let then = super::super::watched::follows(said.then);
+        let then = super::super::watched::follows(check, said);
         let text = format!("{} at {}: {}{then}", said.verdict, moment(*at), said.why);
         out.push_str(&format!("- Judged: {}\n", prose(&text)));
     }

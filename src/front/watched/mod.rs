@@ -11,7 +11,7 @@ use super::escape::shown;
 use super::look::Tone;
 use super::spark::{Marks, spark, spark_in};
 use super::text::{between, ms, numbered};
-use crate::event::{Sample, Tally, Then};
+use crate::event::{Judgement, Sample, Tally, Then};
 use crate::expr::{Evidence, Verdict};
 use crate::view::{CheckView, Gap};
 
@@ -121,17 +121,29 @@ pub(super) fn why(evidence: &Evidence) -> String {
 }
 
 /// What follows from a verdict, in words.
-pub(super) fn follows(then: Option<Then>) -> &'static str {
-    match then {
+pub(super) fn follows(check: &CheckView, said: &Judgement) -> String {
+    let words = match said.then {
         None => "",
         Some(Then::Notify) => "; the run goes on",
         Some(Then::Pause) => "; nothing new starts until somebody says how it goes on",
         Some(Then::Rollback) => "; the run goes back",
+    };
+    format!("{words}{}", past_point(check, said))
+}
+
+/// Why a run that was to go back holds: its decision point is past; empty where that is not so.
+pub(super) fn past_point(check: &CheckView, said: &Judgement) -> &'static str {
+    let back = check.outline.then == Some(Then::Rollback) && said.then == Some(Then::Pause);
+    // one that is blind holds the run by its own rule
+    match back && said.verdict == Verdict::Fail {
+        true => " (the time in which failures go back by themselves is over)",
+        false => "",
     }
 }
 
 /// Where a check stands: how good that is, and in a few words.
-pub(super) fn standing(check: &CheckView) -> (Tone, String) {
+/// `over`: its run is, and nobody looks any more.
+pub(super) fn standing(check: &CheckView, over: bool) -> (Tone, String) {
     if let Some(said) = check.verdict() {
         let (tone, word) = match said.verdict {
             Verdict::Pass => (Tone::Good, "held"),
@@ -146,6 +158,17 @@ pub(super) fn standing(check: &CheckView) -> (Tone, String) {
         1 => String::new(),
         count => format!(", {count} in a row"),
     };
+    if over {
+        let fails = tally.failed_row > 0;
+        return match (tally.looks, fails) {
+            (0, _) => (Tone::Odd, "never looked at".into()),
+            (_, true) => (
+                Tone::Bad,
+                "looked at no more, no verdict; the last look failed".into(),
+            ),
+            (_, false) => (Tone::Odd, "looked at no more, no verdict".into()),
+        };
+    }
     if tally.looks == 0 {
         return (Tone::Neutral, "not looked at yet".into());
     }

@@ -29,8 +29,12 @@ pub(in super::super) struct Room {
     pub(in super::super) columns: usize,
     /// Whether colour says something.
     pub(in super::super) colour: bool,
-    /// Whether somebody looks.
+    /// Whether somebody looks at the guards: an engine holds the run.
     pub(in super::super) live: bool,
+    /// Whether somebody looks for the steps too: they stand still while the run does.
+    pub(in super::super) goes_on: bool,
+    /// Whether the run is over: nobody looks any more.
+    pub(in super::super) over: bool,
 }
 
 /// A block about everything that is watched; nothing where nothing is.
@@ -41,7 +45,7 @@ pub(in super::super) fn lines(view: &RunView, room: Room) -> Vec<String> {
     let mut out = vec![String::new(), "watched".into()];
     let mut checks: Vec<&CheckView> = view.checks.iter().collect();
     // lists are cut at their end
-    checks.sort_by_key(|check| match standing(check).0 {
+    checks.sort_by_key(|check| match standing(check, room.over).0 {
         Tone::Bad => 0,
         Tone::Odd => 1,
         _ => 2,
@@ -57,7 +61,7 @@ pub(in super::super) fn lines(view: &RunView, room: Room) -> Vec<String> {
 }
 
 fn one(check: &CheckView, room: Room, out: &mut Vec<String>) {
-    let (tone, words) = standing(check);
+    let (tone, words) = standing(check, room.over);
     let kind = if check.outline.guard { "guard " } else { "" };
     let name = format!("{kind}{}", shown(&check.name));
     let head = format!("  {name}  ");
@@ -88,10 +92,10 @@ fn one(check: &CheckView, room: Room, out: &mut Vec<String>) {
         let text = format!("{}  {bars}  {}", shown(path), number(last));
         say("value", &text);
     }
-    if let Some(text) = band(check, room.now).filter(|_| check.is_open()) {
+    if let Some(text) = band(check, room.now).filter(|_| check.is_open() && !room.over) {
         say("band", &text);
     }
-    evidence(check, &mut say);
+    evidence(check, room, &mut say);
     for gap in check.gaps.iter().rev().take(GAPS).rev() {
         say("gap", &gap_words(gap));
     }
@@ -111,25 +115,37 @@ fn looks(check: &CheckView, room: Room) -> String {
     let every = i64::try_from(check.outline.every_ms).unwrap_or(i64::MAX);
     let last = check.tally.last_at;
     if last > 0 && check.is_open() && room.now.saturating_sub(last) > every.saturating_mul(3) {
-        text.push_str(&format!(" up to {}", clock(last)));
+        let clock = clock(last);
+        text.push_str(&format!(", up to the last look that was kept, at {clock}"));
+        if check.outline.guard && !room.over {
+            text.push_str(" (one a minute is while nothing changes)");
+        }
     }
     text.push_str(&format!("; every {}", ms(check.outline.every_ms)));
-    if !check.is_open() {
+    if !check.is_open() || room.over {
         return text;
     }
-    match next(check, room.now).filter(|_| room.live) {
+    let looks = room.live && (check.outline.guard || room.goes_on);
+    match next(check, room.now).filter(|_| looks) {
         Some(next) => text.push_str(&format!(", {next}")),
-        None if !room.live => text.push_str(", and nobody looks now"),
+        None if !looks => text.push_str(", and nobody looks now"),
         None => {}
     }
-    if let Some(end) = check.ends_at().filter(|end| *end > room.now) {
-        text.push_str(&format!(", {} left", between(room.now, end)));
+    match check.ends_at() {
+        Some(end) if end > room.now => {
+            text.push_str(&format!(", {} left", between(room.now, end)));
+        }
+        Some(end) if !looks => {
+            let past = between(end, room.now);
+            text.push_str(&format!(", its time is over since {past}"));
+        }
+        _ => {}
     }
     text
 }
 
 /// What the last look that did not pass rests on, and warnings that last.
-fn evidence(check: &CheckView, say: &mut impl FnMut(&str, &str)) {
+fn evidence(check: &CheckView, room: Room, say: &mut impl FnMut(&str, &str)) {
     let judged = check.verdict().map(|said| said.evidence.as_slice());
     let judged: Vec<&Evidence> = judged.unwrap_or_default().iter().collect();
     let bad = judged
@@ -153,15 +169,25 @@ fn evidence(check: &CheckView, say: &mut impl FnMut(&str, &str)) {
         let said = said.map_or(String::new(), |one| {
             format!(": {}", shown(&super::why(one)))
         });
-        let word = if check.is_open() { "warns" } else { "warned" };
+        let word = if check.is_open() && !room.over {
+            "warns"
+        } else {
+            "warned"
+        };
         say(word, &format!("since {}{said}", clock(*from)));
     }
 }
 
-/// The measured downtime in a line, beside its budget.
-pub(in super::super) fn downtime_words(down: &Downtime, budget_s: Option<f64>) -> String {
-    if down.looks == 0 {
-        return "not measured: nobody looked yet".into();
+/// The measured downtime in a line, beside its budget. `over`: nobody measures any more.
+pub(in super::super) fn downtime_words(
+    down: &Downtime,
+    budget_s: Option<f64>,
+    over: bool,
+) -> String {
+    match (down.looks, over) {
+        (0, true) => return "not measured: nobody looked".into(),
+        (0, false) => return "not measured: nobody looked yet".into(),
+        _ => {}
     }
     let allowed = budget_s.map(|budget| (millis(budget), seconds(budget)));
     let mut text = match (down.ms, allowed) {
@@ -179,12 +205,23 @@ pub(in super::super) fn downtime_words(down: &Downtime, budget_s: Option<f64>) -
     text.push_str(&format!(", to within {}", ms(down.precision_ms)));
     match down.spans.as_slice() {
         [] => {}
+        [.., (from, None)] if over => text.push_str(&format!(
+            "; down from {} on, and still down when it was looked at last",
+            moment(*from)
+        )),
         [.., (from, None)] => text.push_str(&format!("; down since {}", moment(*from))),
         [(from, Some(to))] => text.push_str(&format!("; from {}", stretch(*from, *to))),
         spans => text.push_str(&format!("; {} times", spans.len())),
     }
     if !down.gaps.is_empty() {
-        text.push_str("; with gaps in which nobody looked");
+        let unseen = ms(down.unseen_ms);
+        text.push_str(
+            match down.unseen_ms {
+                0 => "; with gaps in which nobody looked".to_owned(),
+                _ => format!("; nobody looked for {unseen}"),
+            }
+            .as_str(),
+        );
     }
     text
 }

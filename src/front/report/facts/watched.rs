@@ -107,8 +107,12 @@ pub(in super::super) fn kept(check: &CheckView, shown: usize) -> String {
         };
         let kept = look_count(u64::try_from(kept).unwrap_or(u64::MAX));
         let looks = look_count(total.looks);
+        let up_to = match check.is_open() {
+            true => " up to the last that was kept",
+            false => "",
+        };
         return format!(
-            "{looks} took place up to the last that was kept; {kept} that said something new, or came after some time, are {shown}"
+            "{looks} took place{up_to}; {kept} that said something new, or came after some time, are {shown}"
         );
     }
     let kept_words = match u64::try_from(kept) == Ok(total.looks) {

@@ -1,7 +1,7 @@
 //! What must not be overlooked about what was watched.
 
 use super::super::super::text::{ms, numbered, seconds};
-use super::super::super::watched::{gap_words, look_count, why};
+use super::super::super::watched::{gap_words, look_count, past_point, why};
 use super::watched::{downtime, downtime_over, outcome};
 use crate::event::Then;
 use crate::expr::Verdict;
@@ -58,6 +58,9 @@ fn of_check(view: &RunView, check: &CheckView, say: &mut impl FnMut(&'static str
         // a step that watches and fails is told among the steps
         Some(Verdict::Fail) if guard => {
             let then = check.outcome().and_then(|(_, said)| said.then);
+            let past = check
+                .outcome()
+                .map_or("", |(_, said)| past_point(check, said));
             let followed = match then {
                 Some(Then::Rollback) => "the run went back",
                 Some(Then::Pause) => "the run held and asked",
@@ -67,7 +70,7 @@ fn of_check(view: &RunView, check: &CheckView, say: &mut impl FnMut(&'static str
             say(
                 "check_failed",
                 &check.name,
-                format!("the guard did not hold ({reason}); {followed}"),
+                format!("the guard did not hold ({reason}); {followed}{past}"),
             );
         }
         Some(Verdict::Inconclusive | Verdict::Error) if total.looks == 0 => {

@@ -120,7 +120,7 @@ fn judgements(check: &CheckView, page: &mut Page) {
     for (at, said) in check.judged.iter().take(LISTED) {
         page.tag("li", "");
         page.mark(verdict_mark(said.verdict), &said.verdict.to_string());
-        let text = format!(" {}: {}{}", moment(*at), said.why, follows(said.then));
+        let text = format!(" {}: {}{}", moment(*at), said.why, follows(check, said));
         page.prose(&text).end();
     }
     page.end();

@@ -25,7 +25,11 @@ fn check(view: &RunView, check: &CheckView) -> Value {
         "why": why,
         "judgements": judged.map(|(at, said)| judgement(*at, said)).collect::<Vec<_>>(),
         "tally": check.total(),
-        "next_at": check.next_at(view.last_at.unwrap_or(0)).map(rfc3339),
+        // nobody looks at what stands still
+        "next_at": (!view.status.is_over())
+            .then(|| check.next_at(view.last_at.unwrap_or(0)))
+            .flatten()
+            .map(rfc3339),
         "failing": spans(&check.failing),
         "warned": spans(&check.warned),
         "gaps": check.gaps.iter().map(gap).collect::<Vec<_>>(),
