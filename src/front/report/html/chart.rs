@@ -44,6 +44,7 @@ pub(super) fn legend(page: &mut Page) {
         "<span class=\"dot odd\"></span>with a warning ",
         "<span class=\"dot off\"></span>without an answer ",
         "<span class=\"key limit\"></span>what is expected ",
+        "(the value dashed: looks between that were not kept) ",
         "<span class=\"key unseen\"></span>nobody looked</p>\n",
     ));
 }
@@ -227,10 +228,15 @@ impl Field {
         page.tag_at("text", "said", &place).text(&words).end();
     }
 
-    /// The line, in parts: it ends where nobody looked, and where there was no value.
+    /// The line, in parts: it ends where nobody looked, and where there was no value. Over looks that
+    /// were not kept goes a dashed step: their values are not known.
     fn line(&self, check: &CheckView, path: &str, page: &mut Page) {
         let mut part: Vec<(f64, f64)> = Vec::new();
-        for sample in thinned(&check.samples, path) {
+        let breaks = breaks(check, path);
+        let mut before = 0;
+        for at in thinned(&check.samples, path) {
+            let sample = &check.samples[at];
+            let unkept = breaks[at] != std::mem::replace(&mut before, breaks[at]);
             let gap = check.gaps.iter().any(|gap| {
                 gap.to <= sample.at
                     && part
@@ -241,9 +247,16 @@ impl Field {
             if gap || value.is_none() {
                 self.part(&mut part, page);
             }
-            if let Some(value) = value {
-                part.push((self.x(sample.at), self.y(*value)));
+            let Some(value) = value else {
+                continue;
+            };
+            let point = (self.x(sample.at), self.y(*value));
+            if let Some((x, y)) = part.last().copied().filter(|_| unkept) {
+                self.part(&mut part, page);
+                let step = [(x, y), (point.0, y), point];
+                page.points("polyline", "value unkept", &step);
             }
+            part.push(point);
         }
         self.part(&mut part, page);
     }
@@ -278,11 +291,18 @@ impl Field {
             .filter_map(|one| Some((one, class(one)?)))
             .collect();
         let every = marked.len().div_ceil(MARKS).max(1);
+        let without =
+            |one: &&(&Sample, &str)| path.is_some_and(|path| !one.0.values.contains_key(path));
+        if marked.iter().step_by(every).any(|one| without(&one)) {
+            let place = [("x", RIGHT + 5.0), ("y", TOP / 2.0 + 3.5)];
+            page.tag_at("text", "said", &place).text("no value").end();
+        }
         for (sample, class) in marked.iter().step_by(every) {
             let value = path.and_then(|path| sample.values.get(path));
             let y = match (value, path) {
                 (Some(value), _) => self.y(*value),
-                (None, Some(_)) => BOTTOM,
+                // no value is none at the lower end either
+                (None, Some(_)) => TOP / 2.0,
                 (None, None) => self.y(1.0),
             };
             let dot = [("cx", self.x(sample.at)), ("cy", y), ("r", 3.2)];
@@ -298,26 +318,48 @@ fn round_step(least: f64) -> f64 {
     found.unwrap_or(10.0) * power
 }
 
-/// Of many looks the least and the greatest of each stretch, in their order.
-fn thinned<'a>(samples: &'a [Sample], path: &str) -> Vec<&'a Sample> {
+/// How many times up to each look the values from one kept look to the next are not known: looks
+/// between them were not kept, are far apart, and need not have said the same.
+fn breaks(check: &CheckView, path: &str) -> Vec<usize> {
+    let far = i64::try_from(check.outline.every_ms.saturating_mul(3)).unwrap_or(i64::MAX);
+    let known = |one: &Sample, next: &Sample| {
+        let same = one.verdict == Verdict::Pass
+            && next.verdict == Verdict::Pass
+            && one.values.get(path) == next.values.get(path);
+        next.nth == one.nth + 1 || next.at.saturating_sub(one.at) <= far || same
+    };
+    let mut count = 0;
+    let mut breaks = Vec::with_capacity(check.samples.len());
+    let mut last: Option<&Sample> = None;
+    for sample in &check.samples {
+        count += usize::from(last.is_some_and(|last| !known(last, sample)));
+        breaks.push(count);
+        last = Some(sample);
+    }
+    breaks
+}
+
+/// The places of looks; of many the least and the greatest of each stretch, in their order.
+fn thinned(samples: &[Sample], path: &str) -> Vec<usize> {
     let chunk = samples.len().div_ceil(POINTS / 2).max(1);
     if samples.len() <= POINTS {
-        return samples.iter().collect();
+        return (0..samples.len()).collect();
     }
-    let value = |sample: &Sample| sample.values.get(path).copied();
+    let value = |at: &usize| samples[*at].values.get(path).copied();
     let mut thinned = Vec::with_capacity(POINTS);
-    for part in samples.chunks(chunk) {
-        let by = |a: &&Sample, b: &&Sample| {
+    for from in (0..samples.len()).step_by(chunk) {
+        let part = from..samples.len().min(from + chunk);
+        let by = |a: &usize, b: &usize| {
             let both = value(a).zip(value(b));
             both.map_or(std::cmp::Ordering::Equal, |(a, b)| a.total_cmp(&b))
         };
-        let there = || part.iter().filter(|one| value(one).is_some());
+        let there = || part.clone().filter(|one| value(one).is_some());
         match there().min_by(by).zip(there().max_by(by)) {
-            Some((low, high)) if low.nth == high.nth => thinned.push(low),
-            Some((low, high)) if low.at <= high.at => thinned.extend([low, high]),
+            Some((low, high)) if low == high => thinned.push(low),
+            Some((low, high)) if low < high => thinned.extend([low, high]),
             Some((low, high)) => thinned.extend([high, low]),
             // a stretch without any value breaks the line
-            None => thinned.extend(part.first()),
+            None => thinned.push(from),
         }
     }
     thinned
@@ -442,7 +484,19 @@ mod tests {
         all[2_345].values.insert("v".into(), 99.0);
         let drawn = thinned(&all, "v");
         assert!(drawn.len() <= POINTS, "{}", drawn.len());
-        assert!(drawn.iter().any(|one| one.values["v"] > 98.0));
-        assert!(drawn.is_sorted_by_key(|one| one.at));
+        assert!(drawn.contains(&2_345));
+        assert!(drawn.is_sorted());
+        // 1,000 ms apart and nothing kept between: known only where both say the same
+        let mut check = CheckView::default();
+        check.outline.every_ms = 100;
+        check.samples = [(1, 1.0), (2, 5.0), (12, 5.0), (22, 7.0), (24, 9.0)]
+            .map(|(nth, value)| Sample {
+                at: i64::try_from(nth * 100).unwrap(),
+                ..sample(nth, value)
+            })
+            .to_vec();
+        assert_eq!(breaks(&check, "v"), [0, 0, 0, 1, 1]);
+        check.samples[2].verdict = Verdict::Fail;
+        assert_eq!(breaks(&check, "v"), [0, 0, 1, 2, 2]);
     }
 }
