@@ -244,8 +244,15 @@ fn under_way(view: &RunView, page: &Page, out: &mut Vec<String>) {
     out.push(head.into());
     for (name, step) in running {
         let since = between(step.started_at.unwrap_or(page.now), page.now);
-        let mut line = format!("  {}  {}, {since}", shown(&name), step.status.words());
-        if let (StepStatus::Waiting, Some(at)) = (step.status, step.retry_at) {
+        let paused = view.is_watch_paused(&name, step);
+        let word = match paused {
+            true => "stopped watching, goes on when the run does",
+            false => step.status.words(),
+        };
+        let mut line = format!("  {}  {word}, {since}", shown(&name));
+        if paused {
+            // nothing is tried again by the clock
+        } else if let (StepStatus::Waiting, Some(at)) = (step.status, step.retry_at) {
             let wait = between(page.now, at);
             line.push_str(&format!(", attempt {} in {wait}", step.attempt + 1));
         }

@@ -4,7 +4,7 @@
 //! Main type: [`CheckView`]. What is known of earlier rounds (a step that was retried, a guard that
 //! was armed again) is kept beside the current one. Must not: make up looks that nobody took.
 
-use super::RunView;
+use super::{AttemptFailed, RunView, StepStatus, StepView};
 use crate::event::{CheckEvent, CheckOutline, Judgement, Sample, Tally};
 use crate::expr::Verdict;
 
@@ -247,6 +247,31 @@ impl RunView {
     /// The check of that name.
     pub fn check(&self, name: &str) -> Option<&CheckView> {
         self.checks.iter().find(|check| check.name == name)
+    }
+
+    /// Whether a step's attempt ended because its watch was stopped with the run: it goes on when the
+    /// run does, and is no failure.
+    pub fn is_cut_off(&self, step: &str, failure: &crate::event::Failure) -> bool {
+        let watches = self.check(step).is_some_and(|one| !one.outline.guard);
+        watches && failure.cause == crate::event::Cause::Stopped
+    }
+
+    /// Whether a step stands still because its watch was stopped with the run.
+    pub fn is_watch_paused(&self, name: &str, step: &StepView) -> bool {
+        let last = step.failures.last();
+        step.status == StepStatus::Waiting
+            && last.is_some_and(|one| self.is_cut_off(name, &one.failure))
+    }
+
+    /// The attempts of a step that failed by themselves.
+    pub fn failures_of<'s>(&self, name: &str, step: &'s StepView) -> Vec<&'s AttemptFailed> {
+        let over = step.status.is_over();
+        let last = step.failures.len().saturating_sub(1);
+        let all = step.failures.iter().enumerate();
+        let counts = |(at, one): &(usize, &AttemptFailed)| {
+            !self.is_cut_off(name, &one.failure) || over && *at == last
+        };
+        all.filter(counts).map(|(_, one)| one).collect()
     }
 
     /// The guard that holds the run: it does not hold, and nobody went on from there.

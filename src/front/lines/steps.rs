@@ -36,6 +36,12 @@ impl Teller {
             StepEvent::Started { step, attempt, .. } => {
                 let action = self.view.step(step).map(|step| &step.outline.action);
                 let mut rest = action.map_or_else(String::new, |key| format!(" {}", shown(key)));
+                let last = self.view.step(step).and_then(|step| step.failures.last());
+                let goes_on = last.is_some_and(|last| self.view.is_cut_off(step, &last.failure));
+                if goes_on {
+                    lines.push(self.at(at, &self.named(step), Tone::Neutral, "watches on:", rest));
+                    return;
+                }
                 if *attempt > 1 {
                     rest.push_str(&format!(", attempt {attempt}"));
                 }
@@ -87,6 +93,14 @@ impl Teller {
             (None, false) => (Tone::Bad, "failed"),
         };
         let place = self.named(step);
+        if retry_at.is_some() && self.view.is_cut_off(step, failure) {
+            let rest = "; goes on when the run does".to_owned();
+            lines.push(
+                self.at(at, &place, Tone::Odd, "stopped watching", rest)
+                    .stays(),
+            );
+            return;
+        }
         let rest = failed_rest(*attempt, failure, report, *retry_at, at);
         lines.push(self.at(at, &place, tone, word, rest).stays());
         lines.extend(failure_details(failure, report));

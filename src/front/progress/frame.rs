@@ -133,6 +133,9 @@ impl Scene<'_> {
     fn step(&self, name: &str, step: &StepView, columns: usize) -> String {
         let elapsed = between(step.started_at.unwrap_or(self.now), self.now);
         let says = match (step.status, step.retry_at) {
+            _ if self.view.is_watch_paused(name, step) => {
+                "stopped watching; goes on when the run does".to_owned()
+            }
             (StepStatus::Waiting, Some(at)) => {
                 let why = step.failures.last().map(|one| shown(&one.failure.message));
                 let next = step.attempt + 1;

@@ -153,7 +153,7 @@ pub(super) fn expectations(view: &RunView, out: &mut String) {
 pub(super) fn failures(view: &RunView, out: &mut String) {
     let mut text = String::new();
     for (name, step) in view.each_step() {
-        for failed in &step.failures {
+        for failed in view.failures_of(&name, step) {
             text.push_str(&format!(
                 "\n### Step {}, attempt {}\n\n",
                 code(&name),

@@ -31,7 +31,7 @@ pub(super) fn verdict_mark(verdict: Verdict) -> Mark {
 pub(super) fn failures(view: &RunView, page: &mut Page) {
     let failed = || {
         view.each_step().flat_map(|(name, step)| {
-            let each = step.failures.iter();
+            let each = view.failures_of(&name, step).into_iter();
             each.map(move |one| (name.clone(), step, one))
         })
     };
