@@ -158,6 +158,9 @@ pub(in super::super) fn rollback_words(rollback: &RollbackView) -> String {
     said.join(", ")
 }
 
+/// What is named of what was watched when a run ends.
+const NOTICES: usize = 8;
+
 /// The end of a run.
 pub(super) fn summary(view: &RunView, at: i64) -> Vec<Line> {
     let took = between(view.started_at.unwrap_or(at), at);
@@ -189,6 +192,20 @@ pub(super) fn summary(view: &RunView, at: i64) -> Vec<Line> {
         for one in &rollback.not_undone {
             say("not undone", format!("{}: {}", one.step, one.why));
         }
+    }
+    let watched = super::super::report::watched_notices(view);
+    for (about, text) in watched.iter().take(NOTICES) {
+        say(
+            "watched",
+            match about.is_empty() {
+                true => text.clone(),
+                false => format!("{about}: {text}"),
+            },
+        );
+    }
+    if watched.len() > NOTICES {
+        let more = watched.len() - NOTICES;
+        say("", format!("and {more} more: see `ferry report`"));
     }
     lines
 }

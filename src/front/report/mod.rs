@@ -64,6 +64,20 @@ impl Held {
     }
 }
 
+/// What must not be overlooked about guards and downtime once a run is over, for the terminal: the
+/// check, empty for the run, and what is to be known.
+pub(super) fn watched_notices(view: &crate::view::RunView) -> Vec<(String, String)> {
+    let told = [
+        "still_down",
+        "downtime_over",
+        "check_failed",
+        "check_undecided",
+    ];
+    let all = facts::of_watched(view).into_iter();
+    let own = all.filter(|one| told.contains(&one.code));
+    own.map(|one| (one.about, one.text)).collect()
+}
+
 /// What stands beside the events of a report: how far their journal is proven, and what output files
 /// hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

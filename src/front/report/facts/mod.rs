@@ -10,7 +10,7 @@ pub(super) mod watched;
 mod watched_notices;
 
 pub(super) use self::criteria::{Judged, State, checks, criteria};
-pub(super) use self::notices::notices;
+pub(super) use self::notices::{notices, of_watched};
 pub(super) use self::people::{Block, Decision, Line, decisions, notes, other_orders, sign_off};
 pub(super) use self::snapshots::{Compared, snapshots};
 pub(super) use self::times::{Budget, Planned, budgets, end, planned};
@@ -87,7 +87,16 @@ fn success(view: &RunView) -> String {
 /// How many expectations were judged, and how many of them passed.
 pub(super) fn verdicts(view: &RunView) -> (usize, usize) {
     let (mut judged, mut passed) = (0, 0);
-    for (_, step) in view.each_step() {
+    for (name, step) in view.each_step() {
+        // a watch is judged by its rule, not by its last look
+        if let Some(check) = view.check(&name) {
+            let (verdict, _) = watched::outcome(view, check);
+            if let Some(verdict) = verdict.filter(|_| step.status.is_over()) {
+                judged += 1;
+                passed += usize::from(verdict == Verdict::Pass);
+                continue;
+            }
+        }
         for one in evidence_of(step) {
             judged += 1;
             passed += usize::from(one.verdict == Verdict::Pass);

@@ -67,6 +67,20 @@ pub(in super::super) fn notices(view: &RunView) -> Vec<Notice> {
     notices
 }
 
+/// What must not be overlooked about what was watched alone.
+pub(in super::super) fn of_watched(view: &RunView) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    super::watched_notices::notices(view, &mut |code, about: &str, text| {
+        notices.push(Notice {
+            code,
+            about: about.to_owned(),
+            text,
+        });
+    });
+    notices.sort_by_key(|one| weight(one.code));
+    notices
+}
+
 /// What the way back left, and whether it was proven.
 fn way_back(view: &RunView, say: &mut impl FnMut(&'static str, &str, String)) {
     if let Some(rollback) = &view.rollback {
@@ -123,7 +137,8 @@ fn weight(code: &str) -> u8 {
         | "check_failed" => 1,
         "check_undecided" | "not_signed_before" | "signed_late" | "signed_earlier_end"
         | "votes_of_one_login" | "no_rollback" | "tolerated" => 2,
-        "resolved" | "stopped" | "clock_back" | "ordered" | "nobody_looked" | "warning" => 3,
+        "resolved" | "stopped" | "clock_back" | "ordered" | "nobody_looked" | "warning"
+        | "looks_failed" => 3,
         _ => 4,
     }
 }

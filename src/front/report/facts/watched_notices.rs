@@ -86,6 +86,11 @@ fn of_check(view: &RunView, check: &CheckView, say: &mut impl FnMut(&'static str
         }
         _ => {}
     }
+    if verdict == Some(Verdict::Pass) && total.failed > 0 && !guard {
+        let looks = look_count(total.failed);
+        let text = format!("the watch passed within its limits although {looks} failed");
+        say("looks_failed", &check.name, text);
+    }
     missed(check, total.missed, say);
     if total.warned > 0 {
         let text = format!(

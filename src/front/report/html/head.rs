@@ -5,7 +5,6 @@ use super::super::super::text::{between, moment, ms, numbered, seconds};
 use super::super::facts::{self, Budget, State};
 use super::page::{Mark, Page};
 use crate::event::RunStatus;
-use crate::expr::Verdict;
 use crate::view::RunView;
 
 /// The most lines of a list before the evidence.
@@ -78,14 +77,7 @@ fn capital(text: &str) -> String {
 /// The few numbers that everybody asks for.
 fn figures(view: &RunView, page: &mut Page) {
     let counts = view.counts();
-    let (mut judged, mut passed) = (0_usize, 0_usize);
-    for one in view
-        .each_step()
-        .flat_map(|(_, step)| facts::evidence_of(step))
-    {
-        judged += 1;
-        passed += usize::from(one.verdict == Verdict::Pass);
-    }
+    let (judged, passed) = facts::verdicts(view);
     let criteria = facts::criteria(view);
     let met = criteria
         .iter()
