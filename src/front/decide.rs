@@ -147,7 +147,7 @@ impl Decide {
     /// Lines for people: the moment first, then what it rests on.
     pub fn lines(&self, now: i64) -> Vec<String> {
         let mut lines = Vec::new();
-        let time = |at: i64| format!("{} UTC", super::times::clock(at, now));
+        let time = |at: i64| format!("{} UTC", clock(at, now));
         if let Some(by) = self.by().filter(|by| *by > now) {
             lines.push(format!("decide by {} (in {})", time(by), between(now, by)));
         }
@@ -216,11 +216,22 @@ impl Decide {
 pub(super) fn brief(view: &RunView, now: i64) -> Option<String> {
     let made = Decide::of(view, None)?;
     let point = made.point?;
-    let time = super::times::clock(point, now);
+    let time = clock(point, now);
     Some(match point > now {
         true => format!("decide by {time} UTC (in {})", between(now, point)),
         false => format!("failures hold and ask since {time} UTC"),
     })
+}
+
+/// A moment as its time of day; with seconds where it is less than ten minutes away.
+fn clock(at: i64, now: i64) -> String {
+    let near = at.saturating_sub(now).unsigned_abs() < 600_000;
+    let whole = super::text::moment(at);
+    match (near, whole.get(..10) == super::text::moment(now).get(..10)) {
+        (true, true) => whole.get(11..19).unwrap_or_default().to_owned(),
+        (true, false) => whole.get(..19).unwrap_or_default().to_owned(),
+        (false, _) => super::times::clock(at, now),
+    }
 }
 
 #[expect(

@@ -1,6 +1,8 @@
 //! Lines about what is watched: what is watched from when on, what changes, and at the moment of a
 //! verdict that is no pass everything that it rests on.
 
+use std::collections::BTreeMap;
+
 use super::{Line, Teller, Tone, shown};
 use crate::event::{CheckEvent, CheckOutline, Judgement, Sample};
 use crate::expr::{Evidence, Verdict};
@@ -17,7 +19,13 @@ const LOOKS: usize = 5;
 const EVIDENCE: usize = 4;
 
 impl Teller {
-    pub(super) fn check(&self, event: &CheckEvent, at: i64, lines: &mut Vec<Line>) {
+    pub(super) fn check(&mut self, event: &CheckEvent, at: i64, lines: &mut Vec<Line>) {
+        let mut flaps = std::mem::take(&mut self.flaps);
+        self.of_check(event, at, &mut flaps, lines);
+        self.flaps = flaps;
+    }
+
+    fn of_check(&self, event: &CheckEvent, at: i64, flaps: &mut Flaps, lines: &mut Vec<Line>) {
         let Some(check) = self.view.check(event.check()) else {
             return;
         };
@@ -45,7 +53,9 @@ impl Teller {
                 say(Tone::Odd, "watched again:", rest, true);
             }
             CheckEvent::GoesOn { .. } => {}
-            CheckEvent::Looked { sample, .. } => looked(check, sample, &mut say),
+            CheckEvent::Looked { sample, .. } => {
+                looked(check, sample, flaps, &mut say);
+            }
             CheckEvent::Judged { judgement, .. } => {
                 let (tone, word) = word(judgement);
                 let bad = judgement.verdict != Verdict::Pass;
@@ -90,8 +100,104 @@ fn began(outline: &CheckOutline) -> String {
     text
 }
 
-/// What a look changes: whether it fails, and whether it crosses a threshold that warns.
-fn looked(check: &CheckView, sample: &Sample, say: &mut impl FnMut(Tone, &str, String, bool)) {
+/// Changes of a check within [`FLAP_MS`] after which it is told that it flaps, and no change until
+/// none came for as long.
+const FLAPS: usize = 3;
+const FLAP_MS: i64 = 60_000;
+
+/// How often each check changed lately.
+pub(super) type Flaps = BTreeMap<String, Flap>;
+
+/// How often a check changed lately.
+#[derive(Default)]
+pub(super) struct Flap {
+    /// When, in milliseconds since the Unix epoch; no more of them than count.
+    at: Vec<i64>,
+    quiet: bool,
+}
+
+/// What is told of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// What it changes.
+    All,
+    /// That, and that it flaps.
+    Flaps,
+    /// That it has calmed down.
+    Calm,
+    /// Nothing.
+    Nothing,
+}
+
+impl Flap {
+    fn look(&mut self, at: i64, changes: bool) -> Told {
+        self.at.retain(|one| at - one < FLAP_MS);
+        let calm = self.quiet && self.at.is_empty();
+        if calm {
+            self.quiet = false;
+        }
+        if changes {
+            self.at.push(at);
+            // the newest are enough to know when it was calm
+            let more = self.at.len().saturating_sub(FLAPS);
+            self.at.drain(..more);
+        }
+        match (self.quiet, changes) {
+            (true, _) => Told::Nothing,
+            (false, true) if self.at.len() == FLAPS => {
+                self.quiet = true;
+                Told::Flaps
+            }
+            (false, false) if calm => Told::Calm,
+            (false, _) => Told::All,
+        }
+    }
+}
+
+/// What a look changes: whether it fails, and whether it crosses a threshold that warns; less of it
+/// where that changes all the time.
+fn looked(
+    check: &CheckView,
+    sample: &Sample,
+    flaps: &mut Flaps,
+    say: &mut impl FnMut(Tone, &str, String, bool),
+) {
+    let of = |spans: &[(i64, Option<i64>)]| {
+        let (begins, ends) = turned(spans, sample.at);
+        begins || ends.is_some()
+    };
+    let changes = of(&check.failing) || of(&check.warned);
+    let flap = flaps.entry(check.name.clone()).or_default();
+    let told = flap.look(sample.at, changes);
+    if matches!(told, Told::All | Told::Flaps) {
+        turns(check, sample, say);
+    }
+    match told {
+        Told::Flaps => {
+            let rest = format!(
+                " {FLAPS} changes within {}; nothing more of them until it is calm for as long",
+                ms(FLAP_MS.unsigned_abs())
+            );
+            say(Tone::Odd, "flaps:", rest, true);
+        }
+        Told::Calm => {
+            let rest = format!(" again: {}", look_word(sample));
+            say(Tone::Neutral, "calm", rest, true);
+        }
+        Told::All | Told::Nothing => {}
+    }
+    if sample.missed > 0 {
+        let rest = format!(" {} did not take place", look_count(sample.missed));
+        say(Tone::Odd, "missed:", rest, true);
+    }
+    if sample.clock_jump_ms != 0 {
+        let jump = ms(sample.clock_jump_ms.unsigned_abs());
+        let rest = format!(" by {jump}: what was watched over it is no pass");
+        say(Tone::Odd, "the clock jumped", rest, true);
+    }
+}
+
+fn turns(check: &CheckView, sample: &Sample, say: &mut impl FnMut(Tone, &str, String, bool)) {
     let (begins, ends) = turned(&check.failing, sample.at);
     if begins {
         let why = reason(sample).unwrap_or_else(|| values(check, sample, 2));
@@ -119,15 +225,6 @@ fn looked(check: &CheckView, sample: &Sample, say: &mut impl FnMut(Tone, &str, S
     if let Some(from) = ends {
         let rest = format!(" again, after {}", between(from, sample.at));
         say(Tone::Good, "healthy", rest, true);
-    }
-    if sample.missed > 0 {
-        let rest = format!(" {} did not take place", look_count(sample.missed));
-        say(Tone::Odd, "missed:", rest, true);
-    }
-    if sample.clock_jump_ms != 0 {
-        let jump = ms(sample.clock_jump_ms.unsigned_abs());
-        let rest = format!(" by {jump}: what was watched over it is no pass");
-        say(Tone::Odd, "the clock jumped", rest, true);
     }
 }
 
@@ -198,4 +295,28 @@ fn look(check: &CheckView, sample: &Sample) -> String {
         text.push_str("  (excused)");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_flaps_is_told_three_times_and_again_when_a_minute_was_calm() {
+        let mut flap = Flap::default();
+        let mut at = |seconds: i64, changes| flap.look(seconds * 1_000, changes);
+        assert_eq!(at(1, true), Told::All);
+        assert_eq!(at(2, false), Told::All);
+        assert_eq!(at(3, true), Told::All);
+        assert_eq!(at(5, true), Told::Flaps);
+        assert_eq!(at(6, true), Told::Nothing);
+        assert_eq!(at(50, true), Told::Nothing);
+        assert_eq!(at(109, false), Told::Nothing);
+        assert_eq!(at(110, false), Told::Calm);
+        assert_eq!(at(111, false), Told::All);
+        assert_eq!(at(112, true), Told::All);
+        // slow changes are no flapping
+        assert_eq!(at(180, true), Told::All);
+        assert_eq!(at(250, true), Told::All);
+    }
 }

@@ -21,6 +21,9 @@ use crate::view::{PhaseStatus, RunView, Timeline};
 /// The widest column of names.
 const PLACE: usize = 32;
 
+/// The least room for a text beside its time and place; with less it goes below them.
+const LEAST: usize = 24;
+
 /// One line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Line {
@@ -48,9 +51,29 @@ impl Line {
         if width(&plain) <= columns {
             return vec![self.text(colour)];
         }
-        let words: Vec<_> = plain.split_whitespace().collect();
-        let lines = wrap(&words.join(" "), columns).into_iter();
-        lines.map(|line| self.tone.paint(&line, colour)).collect()
+        // a word with spaces after it is a column of its own
+        let column = self.word.ends_with(' ');
+        let indent = width(&self.lead) + if column { width(&self.word) } else { 0 };
+        if indent + LEAST > columns {
+            let words: Vec<_> = plain.split_whitespace().collect();
+            let lines = wrap(&words.join(" "), columns).into_iter();
+            return lines.map(|line| self.tone.paint(&line, colour)).collect();
+        }
+        let text = match column {
+            true => self.rest.clone(),
+            false => format!("{}{}", self.word, self.rest),
+        };
+        let mut lines = wrap(text.trim_end(), columns - indent).into_iter();
+        let first = lines.next().unwrap_or_default();
+        let word = self.tone.paint(&self.word, colour);
+        let first = match (column, first.strip_prefix(&self.word)) {
+            (true, _) => format!("{word}{first}"),
+            (false, Some(rest)) => format!("{word}{rest}"),
+            (false, None) => self.tone.paint(&first, colour),
+        };
+        let mut out = vec![format!("{}{first}", self.lead)];
+        out.extend(lines.map(|line| format!("{:indent$}{line}", "")));
+        out
     }
 
     fn detail(word: &str, text: &str) -> Self {
@@ -85,6 +108,8 @@ pub(super) struct Teller {
     pub(super) view: RunView,
     place: usize,
     times: Times,
+    /// What is watched that changes all the time.
+    flaps: check::Flaps,
 }
 
 /// What was said last about when it ends.
@@ -104,6 +129,7 @@ impl Teller {
             view: RunView::lean(),
             place: 0,
             times: Times::default(),
+            flaps: check::Flaps::default(),
         }
     }
 
