@@ -129,7 +129,7 @@ impl RunState {
                     "its phases are over, and it does not come to rest",
                 ),
             };
-            return over.then(|| self.broken(guard, verdict, why.into(), None, tally, now));
+            return over.then(|| self.broken(guard, verdict, why, None, tally, now));
         }
         if guard.downtime && tally.failing_since.is_some() && state.seen < self.moved {
             // whether it is up again is looked at once more, after everything else
@@ -195,7 +195,7 @@ impl RunState {
             Some(_) => return decision,
         }
         let mut decision = decision;
-        decision.append(self.broken(guard, verdict, why, Some(sample), tally, now));
+        decision.append(self.broken(guard, verdict, &why, Some(sample), tally, now));
         decision
     }
 
@@ -204,7 +204,7 @@ impl RunState {
         &self,
         guard: &Guard,
         verdict: Verdict,
-        why: String,
+        why: &str,
         sample: Option<&Sample>,
         tally: &Tally,
         now: i64,
@@ -219,7 +219,7 @@ impl RunState {
             check: guard.name.value.clone(),
             judgement: Box::new(Judgement {
                 verdict,
-                why: why.clone(),
+                why: why.to_owned(),
                 tally: tally.clone(),
                 evidence,
                 then,
@@ -228,7 +228,7 @@ impl RunState {
         let decision = Decision::event(judged);
         match then {
             Some(Then::Rollback) => {
-                let failure = self.guard_failure(guard, &why, seen.as_deref());
+                let failure = self.guard_failure(guard, why, seen.as_deref());
                 let decision = decision.and(RunEvent::Failed(failure));
                 match guard.interrupt {
                     true => decision.with(Effect::StopAll { now: false }),
