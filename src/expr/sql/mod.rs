@@ -273,7 +273,7 @@ mod tests {
             "delete from t where date '2020-01-01' < now()::date",
             "line 1: delete without where",
         ),
-        ("select 1 -- a\rdrop table t", "line 1: drop table"),
+        ("select 1 -- a\r; drop table t", "line 1: drop table"),
         (
             "delete from t using (select 1 from u where a = 1) x",
             "line 1: delete without where",
