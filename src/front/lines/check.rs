@@ -105,8 +105,8 @@ fn began(outline: &CheckOutline) -> String {
 const FLAPS: usize = 3;
 const FLAP_MS: i64 = 60_000;
 
-/// How often each check changed lately.
-pub(super) type Flaps = BTreeMap<String, Flap>;
+/// How often each check changed lately: whether it fails, and whether it warns.
+pub(super) type Flaps = BTreeMap<String, [Flap; 2]>;
 
 /// How often a check changed lately.
 #[derive(Default)]
@@ -127,6 +127,12 @@ enum Told {
     Calm,
     /// Nothing.
     Nothing,
+}
+
+impl Told {
+    fn is_all(self) -> bool {
+        matches!(self, Self::All | Self::Flaps)
+    }
 }
 
 impl Flap {
@@ -162,30 +168,19 @@ fn looked(
     flaps: &mut Flaps,
     say: &mut impl FnMut(Tone, &str, String, bool),
 ) {
-    let of = |spans: &[(i64, Option<i64>)]| {
-        let (begins, ends) = turned(spans, sample.at);
-        begins || ends.is_some()
-    };
-    let changes = of(&check.failing) || of(&check.warned);
-    let flap = flaps.entry(check.name.clone()).or_default();
-    let told = flap.look(sample.at, changes);
-    if matches!(told, Told::All | Told::Flaps) {
+    let [fails, warns] = flaps.entry(check.name.clone()).or_default();
+    let (begins, ends) = turned(&check.failing, sample.at);
+    let told = fails.look(sample.at, begins || ends.is_some());
+    if told.is_all() {
         turns(check, sample, say);
     }
-    match told {
-        Told::Flaps => {
-            let rest = format!(
-                " {FLAPS} changes within {}; nothing more of them until it is calm for as long",
-                ms(FLAP_MS.unsigned_abs())
-            );
-            say(Tone::Odd, "flaps:", rest, true);
-        }
-        Told::Calm => {
-            let rest = format!(" again: {}", look_word(sample));
-            say(Tone::Neutral, "calm", rest, true);
-        }
-        Told::All | Told::Nothing => {}
+    calms(told, "fails and passes", sample, say);
+    let (begins, ends) = turned(&check.warned, sample.at);
+    let told = warns.look(sample.at, begins || ends.is_some());
+    if told.is_all() {
+        warnings(check, sample, say);
     }
+    calms(told, "warns and does not", sample, say);
     if sample.missed > 0 {
         let rest = format!(" {} did not take place", look_count(sample.missed));
         say(Tone::Odd, "missed:", rest, true);
@@ -197,6 +192,25 @@ fn looked(
     }
 }
 
+/// That it flaps, or has calmed down.
+fn calms(told: Told, what: &str, sample: &Sample, say: &mut impl FnMut(Tone, &str, String, bool)) {
+    match told {
+        Told::Flaps => {
+            let rest = format!(
+                " {what}, {FLAPS} changes within {}; more of them are not told until it is calm for as long",
+                ms(FLAP_MS.unsigned_abs())
+            );
+            say(Tone::Odd, "flaps:", rest, true);
+        }
+        Told::Calm => {
+            let rest = format!(" again: {}", look_word(sample));
+            say(Tone::Neutral, "calm", rest, true);
+        }
+        Told::All | Told::Nothing => {}
+    }
+}
+
+/// Whether it fails, and no more.
 fn turns(check: &CheckView, sample: &Sample, say: &mut impl FnMut(Tone, &str, String, bool)) {
     let (begins, ends) = turned(&check.failing, sample.at);
     if begins {
@@ -213,6 +227,10 @@ fn turns(check: &CheckView, sample: &Sample, say: &mut impl FnMut(Tone, &str, St
         let rest = format!(" after {}", between(from, sample.at));
         say(Tone::Neutral, "passes again", rest, false);
     }
+}
+
+/// Whether it crosses a threshold that warns, and no more.
+fn warnings(check: &CheckView, sample: &Sample, say: &mut impl FnMut(Tone, &str, String, bool)) {
     let (begins, ends) = turned(&check.warned, sample.at);
     if let Some(first) = sample.warnings.first().filter(|_| begins) {
         say(
