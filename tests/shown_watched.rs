@@ -81,6 +81,9 @@ fn a_watched_run_is_told_everywhere() {
         "result.bytes is 7",
         "swap warning: ",
         "steady warning: ",
+        // again at the end, with the downtime
+        "watched size: the guard did not hold",
+        "more than the 200ms that the runbook allows",
     ] {
         assert!(lines.contains(part), "no {part} in\n{lines}");
     }

@@ -275,12 +275,15 @@ mod tests {
         assert_eq!(
             lines(undo(60_000), 10_000),
             [
-                "decide by 02:00 UTC (in 20s)",
-                "failures go back by themselves until 02:00 UTC, 30s after `deploy`; then they hold and ask",
-                "going back takes at least 1m (2 measured, 1 not known), and the window ends 02:10 UTC: it fits until 02:09 UTC",
+                "decide by 02:00:38 UTC (in 20s)",
+                "failures go back by themselves until 02:00:38 UTC, 30s after `deploy`; then they hold and ask",
+                "going back takes at least 1m (2 measured, 1 not known), and the window ends 02:10:00 UTC: it fits until 02:09:00 UTC",
             ]
         );
-        assert_eq!(lines(undo(575_000), 0)[0], "decide by 02:00 UTC (in 17s)");
+        assert_eq!(
+            lines(undo(575_000), 0)[0],
+            "decide by 02:00:25 UTC (in 17s)"
+        );
         assert_eq!(lines(UndoSum::default(), 0).len(), 2);
         let unknown = UndoSum {
             unknown: vec!["restart".into()],
@@ -288,7 +291,7 @@ mod tests {
         };
         assert_eq!(
             lines(unknown, 0)[2],
-            "the window ends 02:10 UTC; how long going back takes is not known (1 undo never measured)"
+            "the window ends 02:10:00 UTC; how long going back takes is not known (1 undo never measured)"
         );
     }
 
@@ -298,8 +301,8 @@ mod tests {
         assert_eq!(
             past,
             [
-                "failures hold and ask since 02:00 UTC, 30s after `deploy`",
-                "going back takes at least 9m 40s (2 measured, 1 not known), and does not fit into the window, which ends 02:10 UTC, any more",
+                "failures hold and ask since 02:00:38 UTC, 30s after `deploy`",
+                "going back takes at least 9m 40s (2 measured, 1 not known), and does not fit into the window, which ends 02:10:00 UTC, any more",
             ]
         );
     }

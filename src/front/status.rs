@@ -482,6 +482,114 @@ mod tests {
         }
     }
 
+    /// The watched sample up to a look of `login`, which is open.
+    fn watching() -> Vec<crate::event::Event> {
+        let mut events = samples::watched();
+        let of_login = |event: &crate::event::Event| matches!(&event.kind, crate::event::EventKind::Check(one) if one.check() == "login");
+        let places = events.iter().enumerate();
+        let at = places.filter(|(_, event)| of_login(event)).nth(33);
+        let (at, _) = at.unwrap();
+        events.truncate(at + 1);
+        events
+    }
+
+    #[test]
+    fn checks_of_a_run_that_is_over_are_past_and_those_of_a_parked_one_have_a_clock() {
+        let mut view = RunView::replay(&watching()).with_id("r1");
+        let last = view.last_at.unwrap();
+        let left = view.check("login").unwrap().ends_at().unwrap() - last;
+        view.status = RunStatus::Waiting;
+        for (later, left) in [(0, left), (2_000, left - 2_000)] {
+            let stands = Page {
+                live: false,
+                ..page(last + later, 300)
+            };
+            let text = run(&view, &[], &stands);
+            let left = format!("nobody looks now, {} left", between(0, left));
+            assert!(text.contains(&left), "no {left} in\n{text}");
+        }
+        // guards are looked at while an engine holds the run, steps are not
+        let text = run(&view, &[], &page(last + 100, 300));
+        let (_, watched) = text.split_once("\nwatched\n").unwrap();
+        let (_, site) = watched.split_once("guard site").unwrap();
+        let looks = site.lines().nth(1).unwrap();
+        assert!(looks.contains("next in"), "{looks}");
+        let (_, login) = watched.split_once("  login  ").unwrap();
+        let looks = login.lines().nth(1).unwrap();
+        assert!(looks.contains("nobody looks now"), "{looks}");
+        view.status = RunStatus::Aborted;
+        view.ended_at = view.last_at;
+        let text = run(&view, &[], &page(last + 5_000, 120));
+        assert!(text.contains("looked at no more, no verdict"), "{text}");
+        for now in [
+            "next in",
+            " left",
+            "nobody looks now",
+            "down since",
+            "  holds",
+        ] {
+            assert!(!text.contains(now), "{now} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_watch_that_is_stopped_with_its_run_is_no_attempt_that_failed() {
+        use crate::event::{Cause, Failure, Outcome, StepEvent};
+        let mut events = watching();
+        let last = events.last().unwrap().clone();
+        events.push(crate::event::Event {
+            seq: last.seq + 1,
+            at: last.at + 100,
+            kind: StepEvent::Failed {
+                step: "login".into(),
+                attempt: 1,
+                failure: Failure {
+                    cause: Cause::Stopped,
+                    outcome: Outcome::NotApplied,
+                    message: "the watch was stopped before its end".into(),
+                    hint: None,
+                },
+                report: Box::default(),
+                retry_at: Some(last.at + 100),
+                tolerated: false,
+            }
+            .into(),
+        });
+        let mut teller = super::super::lines::Teller::new();
+        let told = events.iter().flat_map(|event| teller.tell(event));
+        let told: Vec<String> = told.map(|line| line.text(false)).collect();
+        let end = told.last().unwrap();
+        assert!(
+            end.ends_with("stopped watching; goes on when the run does"),
+            "{end}"
+        );
+        let view = RunView::replay(&events).with_id("r1");
+        let text = run(&view, &[], &page(last.at + 200, 120));
+        assert!(
+            text.contains("  login  stopped watching, goes on when the run does, "),
+            "{text}"
+        );
+        assert!(
+            !text.contains("retry") && !text.contains("attempt"),
+            "{text}"
+        );
+        let proof = super::super::report::Proof::default();
+        let report = super::super::report::markdown(&view, &proof);
+        assert!(!report.contains("## Failures"), "{report}");
+        let step = view.step("login").unwrap();
+        assert_eq!(step.failures.len(), 1, "programs are told");
+    }
+
+    #[test]
+    fn a_guard_that_may_not_go_back_any_more_says_so() {
+        let mut view = RunView::replay(&samples::held()).with_id("r1");
+        view.checks[0].outline.then = Some(crate::event::Then::Rollback);
+        let text = run(&view, &[], &page(START + 60_000, 300));
+        let why =
+            "failed (the time in which failures go back by themselves is over); `ferry resume`";
+        assert!(text.contains(why), "{text}");
+    }
+
     #[test]
     fn a_guard_that_holds_the_run_is_named_with_what_to_do() {
         let view = RunView::replay(&samples::held()).with_id("r1");

@@ -301,3 +301,39 @@ impl Teller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_keep_their_columns() {
+        let line = Line {
+            lead: "     7s  site  ".into(),
+            word: "fails:".into(),
+            tone: Tone::Odd,
+            rest: " nothing answers there any more".into(),
+            stays: true,
+        };
+        assert_eq!(
+            line.within(40, false),
+            [
+                "     7s  site  fails: nothing answers",
+                "               there any more",
+            ]
+        );
+        let lines = Line::detail("hint", "one two three four five six seven eight");
+        assert_eq!(
+            lines.within(46, true),
+            [
+                format!(
+                    "         {}one two three four five",
+                    Tone::Quiet.paint("hint        ", true)
+                ),
+                format!("{:21}six seven eight", ""),
+            ]
+        );
+        // too narrow for columns
+        assert!(line.within(20, false).iter().all(|line| width(line) <= 20));
+    }
+}

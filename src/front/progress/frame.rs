@@ -261,7 +261,7 @@ mod tests {
                 "      band 2 of 2, from 30s: result.hit_rate >= 0.6",
                 "  guards  1 watched, all hold",
                 "  down  3s, 1s over the 2s that are allowed, to within 1s; from 2026-03-01 02:…",
-                "  failures hold and ask since 02:00 UTC",
+                "  failures hold and ask since 02:00:38 UTC",
             ]
         );
         let narrow = picture(&events, nth(33), 400, (23, 30));

@@ -98,6 +98,45 @@ fn a_system_that_is_still_down_is_told_first() {
 }
 
 #[test]
+fn a_watch_that_passed_is_one_expectation_whatever_its_last_look_came_to() {
+    let mut view = view(&samples::watched());
+    let (judged, passed) = facts::verdicts(&view);
+    let at = view.steps.iter().position(|one| one.id() == "login");
+    let mut bad = crate::expr::Evidence::clone(&view.checks[1].judged[0].1.evidence[0]);
+    bad.verdict = crate::expr::Verdict::Fail;
+    let report = view.steps[at.unwrap()].report.as_mut().unwrap();
+    report.evidence = vec![bad];
+    assert_eq!(facts::verdicts(&view), (judged, passed));
+    let found = facts::notices(&view);
+    let looks = found.iter().find(|one| one.code == "looks_failed").unwrap();
+    assert_eq!(
+        (looks.about.as_str(), looks.text.as_str()),
+        (
+            "login",
+            "the watch passed within its limits although 1 look failed"
+        )
+    );
+}
+
+#[test]
+fn a_gap_leaves_a_budget_unjudged_as_far_as_it_decides() {
+    let mut view = view(&samples::watched());
+    view.header.window.downtime_s = Some(5.0);
+    assert_eq!(facts::budgets(&view)[1].kept(), Some(true));
+    let to = view.checks[0].failing[0].0 - 500;
+    view.checks[0].gaps.push(crate::view::Gap {
+        from: to - 3_000,
+        to,
+        missed: 3,
+    });
+    assert_eq!(facts::budgets(&view)[1].kept(), None);
+    view.header.window.downtime_s = Some(6.0);
+    assert_eq!(facts::budgets(&view)[1].kept(), Some(true));
+    view.header.window.downtime_s = Some(2.0);
+    assert_eq!(facts::budgets(&view)[1].kept(), Some(false));
+}
+
+#[test]
 fn hostile_texts_are_inert() {
     let text = markdown(&view(&samples::hostile()), &proof());
     golden::same("report-hostile.md", &text);

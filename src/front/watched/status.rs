@@ -117,7 +117,7 @@ fn looks(check: &CheckView, room: Room) -> String {
     if last > 0 && check.is_open() && room.now.saturating_sub(last) > every.saturating_mul(3) {
         let clock = clock(last);
         text.push_str(&format!(", up to the last look that was kept, at {clock}"));
-        if check.outline.guard && !room.over {
+        if check.outline.guard && room.live {
             text.push_str(" (one a minute is while nothing changes)");
         }
     }
