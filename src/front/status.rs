@@ -54,10 +54,7 @@ pub fn run(view: &RunView, next: &[String], page: &Page) -> String {
         clock
     };
     let over = view.is_closed();
-    let looked = match page.live && !over {
-        true => clock,
-        false => now,
-    };
+    let looked = if page.live && !over { clock } else { now };
     head(
         view,
         page,
@@ -250,9 +247,7 @@ fn under_way(view: &RunView, page: &Page, out: &mut Vec<String>) {
             false => step.status.words(),
         };
         let mut line = format!("  {}  {word}, {since}", shown(&name));
-        if paused {
-            // nothing is tried again by the clock
-        } else if let (StepStatus::Waiting, Some(at)) = (step.status, step.retry_at) {
+        if let (StepStatus::Waiting, Some(at), false) = (step.status, step.retry_at, paused) {
             let wait = between(page.now, at);
             line.push_str(&format!(", attempt {} in {wait}", step.attempt + 1));
         }

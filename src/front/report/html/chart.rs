@@ -4,6 +4,7 @@
 use super::super::super::text::{clip, ms};
 use super::super::super::watched::number;
 use super::page::Page;
+use super::thin::{breaks, thinned};
 use super::timeline::tick;
 use crate::event::Sample;
 use crate::expr::Verdict;
@@ -17,8 +18,7 @@ const TOP: f64 = 10.0;
 const BOTTOM: f64 = 128.0;
 const HEIGHT: f64 = 150.0;
 
-/// Points of one line, and marks of one kind; of more, those that stand out are drawn.
-const POINTS: usize = 400;
+/// Marks of one kind; of more, those that stand out are drawn.
 const MARKS: usize = 300;
 
 /// The time and the range of values that are drawn.
@@ -318,53 +318,6 @@ fn round_step(least: f64) -> f64 {
     found.unwrap_or(10.0) * power
 }
 
-/// How many times up to each look the values from one kept look to the next are not known: looks
-/// between them were not kept, are far apart, and need not have said the same.
-fn breaks(check: &CheckView, path: &str) -> Vec<usize> {
-    let far = i64::try_from(check.outline.every_ms.saturating_mul(3)).unwrap_or(i64::MAX);
-    let known = |one: &Sample, next: &Sample| {
-        let same = one.verdict == Verdict::Pass
-            && next.verdict == Verdict::Pass
-            && one.values.get(path) == next.values.get(path);
-        next.nth == one.nth + 1 || next.at.saturating_sub(one.at) <= far || same
-    };
-    let mut count = 0;
-    let mut breaks = Vec::with_capacity(check.samples.len());
-    let mut last: Option<&Sample> = None;
-    for sample in &check.samples {
-        count += usize::from(last.is_some_and(|last| !known(last, sample)));
-        breaks.push(count);
-        last = Some(sample);
-    }
-    breaks
-}
-
-/// The places of looks; of many the least and the greatest of each stretch, in their order.
-fn thinned(samples: &[Sample], path: &str) -> Vec<usize> {
-    let chunk = samples.len().div_ceil(POINTS / 2).max(1);
-    if samples.len() <= POINTS {
-        return (0..samples.len()).collect();
-    }
-    let value = |at: &usize| samples[*at].values.get(path).copied();
-    let mut thinned = Vec::with_capacity(POINTS);
-    for from in (0..samples.len()).step_by(chunk) {
-        let part = from..samples.len().min(from + chunk);
-        let by = |a: &usize, b: &usize| {
-            let both = value(a).zip(value(b));
-            both.map_or(std::cmp::Ordering::Equal, |(a, b)| a.total_cmp(&b))
-        };
-        let there = || part.clone().filter(|one| value(one).is_some());
-        match there().min_by(by).zip(there().max_by(by)) {
-            Some((low, high)) if low == high => thinned.push(low),
-            Some((low, high)) if low < high => thinned.extend([low, high]),
-            Some((low, high)) => thinned.extend([high, low]),
-            // a stretch without any value breaks the line
-            None => thinned.push(from),
-        }
-    }
-    thinned
-}
-
 /// The limits of a value with the times that they count for: those of every look, and those of bands.
 fn limits_of(check: &CheckView, path: &str) -> Vec<(i64, i64, Limit)> {
     let outline = &check.outline;
@@ -429,6 +382,7 @@ pub(super) fn limits(text: &str, path: &str) -> Vec<Limit> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::thin::POINTS;
     use super::*;
 
     fn of(text: &str) -> Vec<String> {

@@ -16,6 +16,7 @@ mod snapshots;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod thin;
 mod timeline;
 mod watched;
 
