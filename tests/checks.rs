@@ -78,6 +78,7 @@ fn guarded(then: &str, more: &str) -> Ferry {
             read_only: true
             expect: int(result.stdout) < 10
             every: 100ms
+            coverage: 0.1
             consecutive_failures: 2
             then: {then}
             {more}
@@ -336,7 +337,8 @@ fn one_look_that_fails_is_the_end_unless_some_may() {
         "the watch failed: a look failed; the last look: expected `int(result.stdout) < 10`, but \
          `int(result.stdout)` is 10, `result.stdout` is \"10\""
     );
-    let rule = "{ every: 100ms, for: 1500ms, failure_limit: 12, consecutive_failures: 12 }";
+    let rule =
+        "{ every: 100ms, for: 1500ms, coverage: 0.2, failure_limit: 12, consecutive_failures: 12 }";
     let going = watching(rule, LOW).start();
     going.until("looks", "look\nlook");
     set(going.directory(), "10");
@@ -463,7 +465,7 @@ fn a_watch_goes_on_after_a_crash_and_says_what_it_missed() {
 
 #[test]
 fn a_watch_that_missed_too_much_is_no_pass() {
-    let going = watching("{ every: 100ms, for: 2s }", LOW).start();
+    let going = watching("{ every: 100ms, for: 2s, coverage: 0.5 }", LOW).start();
     going.until("looks", "look\nlook\nlook");
     going.signal(Signal::SIGKILL);
     let dir = going.shared();
@@ -473,7 +475,7 @@ fn a_watch_that_missed_too_much_is_no_pass() {
     let end = judgement(&ran, "look");
     assert_eq!(end.verdict, Verdict::Inconclusive);
     assert!(
-        end.why.ends_with("looks took place, and 80 % must"),
+        end.why.ends_with("looks took place, and 50 % must"),
         "{}",
         end.why
     );
@@ -538,7 +540,7 @@ fn bands_expect_by_the_time_since_the_start() {
             "bands:\n  - {{ from: 300ms, expect: int(result.stdout) >= 1 }}\n  - {{ from: 900ms, expect: int(result.stdout) >= {late} }}"
         )
     };
-    let going = watching("{ every: 100ms, for: 1200ms }", &bands("5"))
+    let going = watching("{ every: 100ms, for: 1200ms, coverage: 0.2 }", &bands("5"))
         .file("value", "0")
         .start();
     going.until("looks", "look");
@@ -550,14 +552,14 @@ fn bands_expect_by_the_time_since_the_start() {
     assert!(end.tally.early >= 2, "{:?}", end.tally);
     assert_eq!(end.tally.bands, [0, 1]);
     // what was enough for the first band is not for the second
-    let ran = watching("{ every: 100ms, for: 1200ms }", &bands("5"))
+    let ran = watching("{ every: 100ms, for: 1200ms, coverage: 0.2 }", &bands("5"))
         .run()
         .code(11);
     let last = *samples(&ran, "look").last().unwrap();
     assert_eq!((last.band, last.verdict), (Some(1), Verdict::Fail));
     // the last band is judged by the look at the very end
     let end = "bands:\n  - { from: 600ms, expect: int(result.stdout) >= 1 }";
-    let ran = watching("{ every: 400ms, for: 600ms }", end)
+    let ran = watching("{ every: 400ms, for: 600ms, coverage: 0.2 }", end)
         .run()
         .success();
     assert_eq!(judgement(&ran, "look").tally.passed, 1);
@@ -912,6 +914,7 @@ fn a_guard_waits_for_what_it_compares_with() {
                 file.stat: value
                 expect: result.bytes <= 4 * baseline.result.bytes
                 every: 100ms
+                coverage: 0.1
                 then: rollback
             phases:
               work:

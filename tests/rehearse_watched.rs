@@ -37,7 +37,7 @@ phases:
       - id: late
         redis.stats: {}
         target: cache
-        watch: { every: 1s, within: 1m, initial_delay: 5s }
+        watch: { every: 1s, for: 1m, initial_delay: 5s }
         bands: [{ from: 1s, expect: result.keys == 7 }, { from: 10s, expect: result.keys == 8 }]
       - { id: compares, redis.stats: {}, target: cache, expect: result.keys <= 2 * baseline.result.keys }
       - { id: change, redis: SET a b, target: cache, undo: none, idempotent: true }
