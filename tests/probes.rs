@@ -605,7 +605,7 @@ fn wrong_parameters_are_told_before_the_run() {
 
 #[test]
 fn probes_are_read_in_runs_and_rehearsals_and_judged() {
-    let echo = Wire::echo("200 OK");
+    let echo = Wire::echo("200 OK\r\nconnection: close");
     let now = jiff::Timestamp::now();
     let runbook = format!(
         r#"
